@@ -1,0 +1,12 @@
+export { parseCommandLine } from "./command-line.ts";
+export type { CommandLine, FlagTable, FlagValues, ParsedCommandLine } from "./command-line.ts";
+export { formatDuration, parseDuration } from "./duration.ts";
+export { startMetrics, startProbes } from "./endpoints.ts";
+export type { Checks, Endpoint } from "./endpoints.ts";
+export { booleanFlag, choiceFlag, durationFlag, integerFlag, listFlag, numberFlag, portFlag, stringFlag } from "./flag.ts";
+export type { Flag } from "./flag.ts";
+export { renderHelp, renderMarkdown } from "./help.ts";
+export { createLogger } from "./logger.ts";
+export type { Logger, LoggerOptions } from "./logger.ts";
+export { LOGGING_FLAGS } from "./logging-flags.ts";
+export { runMain } from "./run.ts";
