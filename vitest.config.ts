@@ -1,8 +1,33 @@
 import { defineConfig } from "vitest/config";
 
+/** Where CI wants the results as JSON, beside what a person reads. */
+const report = process.env["PODID_TEST_REPORT"];
+
 export default defineConfig({
   test: {
-    include: ["packages/*/src/**/*.test.ts", "apps/*/src/**/*.test.ts", "tools/src/**/*.test.ts"],
-    testTimeout: 20_000,
+    reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]],
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["packages/*/src/**/*.test.ts", "apps/*/src/**/*.test.ts", "bench/src/**/*.test.ts", "tools/src/**/*.test.ts"],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        // Whole processes in network namespaces: a sandbox of its own for each file.
+        test: {
+          name: "e2e",
+          include: ["e2e/src/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        // Packs and installs every publishable package: needs the registry.
+        test: { name: "pack", include: ["tools/test/**/*.test.ts"], testTimeout: 300_000, hookTimeout: 300_000 },
+      },
+    ],
   },
 });

@@ -45,7 +45,8 @@ export function parseCommandLine<const T extends FlagTable>(
   for (const [name, flag] of Object.entries(table)) {
     values[name] = flag.default;
     const text = flag.env === undefined ? undefined : input.env[flag.env];
-    if (flag.env !== undefined && text !== undefined && text !== "") assign(name, flag, text, `environment variable ${flag.env}`);
+    if (flag.env !== undefined && text !== undefined && text !== "")
+      assign(name, flag, text, `environment variable ${flag.env}`);
   }
 
   const rest = [...input.argv];

@@ -102,7 +102,9 @@ export function numberFlag(options: Options<number> & Range): Flag<number> {
     shownDefault: String(options.default),
     parse: (text) => {
       const value = text.trim() === "" ? Number.NaN : Number(text);
-      return Number.isFinite(value) && inRange(value, options) ? { value } : { expected: rangeText(options, "a number") };
+      return Number.isFinite(value) && inRange(value, options)
+        ? { value }
+        : { expected: rangeText(options, "a number") };
     },
   };
 }
@@ -116,8 +118,13 @@ export function durationFlag(options: Options<number> & Range): Flag<number> {
     parse: (text) => {
       const value = parseDuration(text);
       if (value !== undefined && inRange(value, options)) return { value };
-      const limits = { ...(options.min && { min: options.min / 1000 }), ...(options.max && { max: options.max / 1000 }) };
-      return { expected: `a duration such as 15s or 3m${limits.min || limits.max ? `, ${rangeText(limits, "a number of seconds")}` : ""}` };
+      const limits = {
+        ...(options.min && { min: options.min / 1000 }),
+        ...(options.max && { max: options.max / 1000 }),
+      };
+      return {
+        expected: `a duration such as 15s or 3m${limits.min || limits.max ? `, ${rangeText(limits, "a number of seconds")}` : ""}`,
+      };
     },
   };
 }
@@ -128,6 +135,11 @@ export function listFlag(options: Options<readonly string[]>): Flag<readonly str
     ...options,
     kind: "list",
     shownDefault: options.default.join(","),
-    parse: (text) => ({ value: text.split(",").map((word) => word.trim()).filter((word) => word !== "") }),
+    parse: (text) => ({
+      value: text
+        .split(",")
+        .map((word) => word.trim())
+        .filter((word) => word !== ""),
+    }),
   };
 }

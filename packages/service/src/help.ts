@@ -15,7 +15,8 @@ export function renderHelp(program: { readonly usage: string; readonly summary: 
 /** The same table for the documentation, as Markdown. */
 export function renderMarkdown(table: FlagTable): string {
   const rows = Object.entries(table).map(
-    ([name, flag]) => `| \`--${name}\` | ${flag.kind.replaceAll("|", " \\| ")} | ${flag.shownDefault === "" ? "" : `\`${flag.shownDefault}\``} | ${describe(flag, false)} |`,
+    ([name, flag]) =>
+      `| \`--${name}\` | ${flag.kind.replaceAll("|", " \\| ")} | ${flag.shownDefault === "" ? "" : `\`${flag.shownDefault}\``} | ${describe(flag, false)} |`,
   );
   return `${["| Flag | Type | Default | Meaning |", "| --- | --- | --- | --- |", ...rows].join("\n")}\n`;
 }
@@ -24,7 +25,8 @@ function describe(flag: FlagTable[string], withDefault = true): string {
   const parts = [flag.help];
   if (flag.ignored !== undefined) parts.push(`Has no effect: ${flag.ignored}`);
   if (flag.env !== undefined) parts.push(`Environment: ${flag.env}.`);
-  if (withDefault && flag.shownDefault !== "" && flag.shownDefault !== "false") parts.push(`Default ${flag.shownDefault}.`);
+  if (withDefault && flag.shownDefault !== "" && flag.shownDefault !== "false")
+    parts.push(`Default ${flag.shownDefault}.`);
   return parts.join(" ");
 }
 

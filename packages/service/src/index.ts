@@ -3,7 +3,16 @@ export type { CommandLine, FlagTable, FlagValues, ParsedCommandLine } from "./co
 export { formatDuration, parseDuration } from "./duration.ts";
 export { startMetrics, startProbes } from "./endpoints.ts";
 export type { Checks, Endpoint } from "./endpoints.ts";
-export { booleanFlag, choiceFlag, durationFlag, integerFlag, listFlag, numberFlag, portFlag, stringFlag } from "./flag.ts";
+export {
+  booleanFlag,
+  choiceFlag,
+  durationFlag,
+  integerFlag,
+  listFlag,
+  numberFlag,
+  portFlag,
+  stringFlag,
+} from "./flag.ts";
 export type { Flag } from "./flag.ts";
 export { renderHelp, renderMarkdown } from "./help.ts";
 export { createLogger } from "./logger.ts";

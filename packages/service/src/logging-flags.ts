@@ -2,10 +2,26 @@ import { booleanFlag, choiceFlag, integerFlag, stringFlag } from "./flag.ts";
 
 const WITHOUT_EFFECT = "podid always logs to standard error.";
 
+const format = choiceFlag({ default: "text", choices: ["text", "json"], help: "Format of the log." });
+
 /** The log flags that MIC and NMI share with upstream; those that only klog understands are accepted and do nothing. */
 export const LOGGING_FLAGS = {
-  "log-format": choiceFlag({ default: "text", choices: ["text", "json"], help: "Format of the log." }),
-  v: integerFlag({ default: 0, min: 0, max: 10, help: "Verbosity: 0 is for operators, from 1 on decisions are logged, from 5 on every step." }),
+  "log-format": {
+    ...format,
+    // Upstream's own sentence (scenario S08), which people search for.
+    parse: (text: string) => {
+      const parsed = format.parse(text);
+      return "value" in parsed
+        ? parsed
+        : { expected: `text or json: unknown logging format ${text}. Only "text" and "json" are supported` };
+    },
+  },
+  v: integerFlag({
+    default: 0,
+    min: 0,
+    max: 10,
+    help: "Verbosity: 0 is for operators, from 1 on decisions are logged, from 5 on every step.",
+  }),
   logtostderr: booleanFlag({ default: true, help: "klog.", ignored: WITHOUT_EFFECT }),
   alsologtostderr: booleanFlag({ default: false, help: "klog.", ignored: WITHOUT_EFFECT }),
   add_dir_header: booleanFlag({ default: false, help: "klog.", ignored: WITHOUT_EFFECT }),
