@@ -30,3 +30,23 @@ export type {
   ObjectMeta,
   SecretReference,
 } from "./types.ts";
+export { assignedIdentityName, nodeLabelValue } from "./assigned-identity-name.ts";
+export type { AssignedIdentityParts } from "./assigned-identity-name.ts";
+export { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource-definitions.ts";
+export type { CustomResourceDefinition, PrinterColumn } from "./custom-resource-definitions.ts";
+export { specFingerprint } from "./fingerprint.ts";
+export { parseIdentityResourceId } from "./identity-resource-id.ts";
+export type { IdentityResourceId } from "./identity-resource-id.ts";
+export type { JsonObject } from "./json.ts";
+export { KINDS } from "./kind.ts";
+export type { Kind } from "./kind.ts";
+export { parseComputeResourceId, parseProviderId } from "./node-group.ts";
+export type { ComputeResourceId, NodeGroup, NodePlacement } from "./node-group.ts";
+export { redactClientId } from "./redaction.ts";
+export { fieldError } from "./result.ts";
+export type { FieldError, Result } from "./result.ts";
+export type { Schema } from "./schema.ts";
+export { upgradeLegacyObject } from "./upgrade.ts";
+export type { Upgrade } from "./upgrade.ts";
+export { userAgent } from "./user-agent.ts";
+export type { UserAgentParts } from "./user-agent.ts";
