@@ -1,0 +1,22 @@
+export { systemClock } from "./clock.ts";
+export type { Clock } from "./clock.ts";
+export type { Connection, ConnectionSource, TlsMaterial } from "./connection.ts";
+export { transportFromKubeConfig } from "./http-transport.ts";
+export type { TransportOptions } from "./http-transport.ts";
+export { KubeConfig, loadKubeConfig, parseKubeConfig } from "./kube-config.ts";
+export { KubeError } from "./kube-error.ts";
+export type { KubeErrorOptions } from "./kube-error.ts";
+export { objectKey } from "./kube-object.ts";
+export type { KubeList, KubeObject, KubeObjectMeta, WatchEvent } from "./kube-object.ts";
+export { apiVersionOf, RESOURCES, resourcePath } from "./resource.ts";
+export type { Resource } from "./resource.ts";
+export { ResourceClient } from "./resource-client.ts";
+export type {
+  DeleteOptions,
+  ListOptions,
+  Patch,
+  RequestOptions,
+  WatchOptions,
+  WriteOptions,
+} from "./resource-client.ts";
+export type { KubeRequest, KubeTransport, Log } from "./transport.ts";
