@@ -1,0 +1,17 @@
+import { join, relative } from "node:path";
+import { buildPackage } from "./build-package.ts";
+import { APPS, bundleApp } from "./bundle.ts";
+import { readManifest } from "./packages.ts";
+
+/** The `build` script of every project that has one; runs in its folder. */
+const ROOT = join(import.meta.dirname, "../..");
+
+const directory = process.cwd();
+const manifest = await readManifest(directory);
+const app = APPS.find((name) => name === manifest.name);
+if (app === undefined) {
+  await buildPackage(ROOT, directory, manifest);
+  process.stdout.write(`${manifest.name} → ${relative(ROOT, join(directory, "dist"))}\n`);
+} else {
+  process.stdout.write(`${manifest.name} → ${relative(ROOT, await bundleApp(app))}\n`);
+}
