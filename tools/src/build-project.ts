@@ -9,9 +9,11 @@ const ROOT = join(import.meta.dirname, "../..");
 const directory = process.cwd();
 const manifest = await readManifest(directory);
 const app = APPS.find((name) => name === manifest.name);
-if (app === undefined) {
-  await buildPackage(ROOT, directory, manifest);
-  process.stdout.write(`${manifest.name} → ${relative(ROOT, join(directory, "dist"))}\n`);
-} else {
-  process.stdout.write(`${manifest.name} → ${relative(ROOT, await bundleApp(app))}\n`);
+try {
+  if (app === undefined) await buildPackage(ROOT, directory, manifest);
+  const result = app === undefined ? join(directory, "dist") : await bundleApp(app);
+  process.stdout.write(`${manifest.name} → ${relative(ROOT, result)}\n`);
+} catch (error) {
+  process.stderr.write(`${manifest.name}: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
 }
