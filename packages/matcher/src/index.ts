@@ -1,0 +1,16 @@
+export { assignmentKey, sameAssignment } from "./assignment.ts";
+export { compareBindings } from "./binding-order.ts";
+export type { MatchDelta } from "./delta.ts";
+export type { Denial, DenialReason } from "./denial.ts";
+export type { Explanation } from "./explanation.ts";
+export { match } from "./match.ts";
+export type { MatchResult, MatchWarning, PodDenial, Snapshot } from "./match.ts";
+export { Matcher } from "./matcher.ts";
+export type { MatcherOptions } from "./matcher.ts";
+export { bindingRecord, exceptionRecord, identityRecord } from "./object-records.ts";
+export { createPodProjector, podRecord } from "./pod-record.ts";
+export type { PodProjectionOptions } from "./pod-record.ts";
+export type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, PodRecord } from "./records.ts";
+export { select } from "./select.ts";
+export type { Candidate, IdentityRequest, Selection } from "./select.ts";
+export type { Grant, Verdict } from "./verdict.ts";
