@@ -1,0 +1,143 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { publishablePackages } from "../src/packages.ts";
+import type { PublishablePackage } from "../src/packages.ts";
+import { command, succeed } from "./command.ts";
+import { entryPoints, exampleFile, importEverything, installConsumer, readmeExample } from "./consumer.ts";
+import type { Consumer } from "./consumer.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const packages = await publishablePackages(ROOT);
+
+let work = "";
+let tarballs: string[] = [];
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), "podid-pack-"));
+  await succeed(process.execPath, ["tools/src/build.ts"], ROOT);
+  tarballs = await Promise.all(
+    packages.map(async ({ directory }) => {
+      const output = await succeed(
+        "npm",
+        ["pack", "--json", "--loglevel=error", "--pack-destination", work],
+        join(directory, "dist"),
+      );
+      return join(work, /"filename":\s*"([^"]+)"/.exec(output)?.[1] ?? "missing.tgz");
+    }),
+  );
+});
+
+afterAll(async () => {
+  await rm(work, { recursive: true, force: true });
+});
+
+describe.for(packages.map((each) => [each.manifest.name, each] as const))("%s", ([, each]) => {
+  test("depends on published packages only, of the versions that stand here", () => {
+    const published = new Map(packages.map(({ manifest }) => [manifest.name, manifest.version]));
+    const siblings = Object.entries(each.manifest.dependencies ?? {}).filter(([name]) => name.startsWith("@podid/"));
+    expect(siblings.map(([name, version]) => [name, version, published.get(name)])).toEqual(
+      siblings.map(([name, version]) => [name, version, version]),
+    );
+  });
+
+  test("holds what a user needs and nothing else", async () => {
+    const files = await listFiles(join(each.directory, "dist"));
+    expect(files).toEqual(expect.arrayContaining(["package.json", "README.md", "LICENSE"]));
+    expect(
+      files.filter((file) => !/^(?:package\.json|README\.md|LICENSE|lib\/.+(?:\.js|\.d\.ts))$/.test(file)),
+    ).toEqual([]);
+    expect(files.filter((file) => /\.(?:test|suite)\./.test(file))).toEqual([]);
+  });
+
+  test("imports only what its package.json declares", async () => {
+    expect(await undeclaredImports(each)).toEqual([]);
+  });
+});
+
+describe.for([
+  { node: "22", typescript: "5.9" },
+  { node: "24", typescript: "7.0" },
+])("in an empty project on Node $node with TypeScript $typescript", (toolchain) => {
+  let consumer: Consumer;
+
+  beforeAll(async () => {
+    consumer = await installConsumer(join(work, `node-${toolchain.node}`), tarballs, toolchain);
+    await writeFile(join(consumer.directory, "everything.ts"), importEverything(packages));
+    for (const each of packages) {
+      const example = readmeExample(await readFile(join(each.directory, "README.md"), "utf8"));
+      if (example !== undefined) await writeFile(join(consumer.directory, exampleFile(each)), example);
+    }
+  });
+
+  test("the Node is the one that was asked for", async () => {
+    expect(await succeed(consumer.node, ["--version"], consumer.directory)).toMatch(`v${toolchain.node}.`);
+  });
+
+  test("every entry point imports", async () => {
+    const output = await succeed(
+      consumer.node,
+      ["--experimental-strip-types", "--no-warnings", "everything.ts"],
+      consumer.directory,
+    );
+    const counts = new Map(
+      output
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ") as [string, string]),
+    );
+    expect([...counts.keys()]).toEqual(packages.flatMap(entryPoints));
+    expect([...counts].filter(([, count]) => Number(count) === 0)).toEqual([]);
+  });
+
+  test("every entry point and every README's example type-checks in strict mode", async () => {
+    const { code, output } = await command(
+      consumer.node,
+      ["node_modules/typescript/bin/tsc", "-p", "."],
+      consumer.directory,
+    );
+    expect({ code, output }).toEqual({ code: 0, output: "" });
+  });
+
+  test.for(packages.map((each) => [each.manifest.name, each] as const))(
+    "the example of %s's README runs",
+    async ([, each]) => {
+      const { code, output } = await command(
+        consumer.node,
+        ["--experimental-strip-types", "--no-warnings", exampleFile(each)],
+        consumer.directory,
+      );
+      expect({ code, output }).toMatchObject({ code: 0 });
+    },
+  );
+
+  const commands = packages.flatMap(({ manifest }) => Object.keys(manifest.bin ?? {}));
+  test.for(commands)("%s --help", async (name) => {
+    const output = await succeed(consumer.node, [join("node_modules/.bin", name), "--help"], consumer.directory);
+    expect(output).toContain("Usage");
+  });
+});
+
+async function listFiles(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
+}
+
+/** Everything is hoisted into one node_modules here, where an undeclared import would go unnoticed. */
+async function undeclaredImports({ directory, manifest }: PublishablePackage): Promise<string[]> {
+  const declared = new Set(Object.keys(manifest.dependencies ?? {}));
+  const lib = join(directory, "dist/lib");
+  const found = new Set<string>();
+  for (const file of await listFiles(lib)) {
+    const source = await readFile(join(lib, file), "utf8");
+    for (const [, specifier = ""] of source.matchAll(/(?:\bfrom|\bimport\(|^import)\s*["']([^"'.][^"']*)["']/gm)) {
+      const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
+      if (!isBuiltin(specifier) && !declared.has(name)) found.add(`${file} imports ${specifier}`);
+    }
+  }
+  return [...found];
+}
