@@ -1,0 +1,50 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { PipelinePolicy, PipelineResponse } from "@azure/core-rest-pipeline";
+import { ArmError } from "../arm-problem.ts";
+import { armProblem } from "../arm-response.ts";
+import { parseRetryAfter } from "../retry-after.ts";
+
+/** What the answer to a poll said besides its body, which is all that the SDK's poller passes on. */
+export interface PollNotes {
+  retryAfterMs?: number;
+}
+
+/** Set around one `poller.poll()`. */
+export const pollNotes = new AsyncLocalStorage<PollNotes>();
+
+/**
+ * Turns every ARM answer that is not a success, and every operation that ended badly, into an {@link ArmError} with the whole
+ * error body; the SDK would keep only a message of the latter. The outermost policy, so that authentication challenges are dealt with before.
+ */
+export function responsePolicy(now: () => number): PipelinePolicy {
+  return {
+    name: "podidResponsePolicy",
+    async sendRequest(request, next) {
+      const response = await next(request);
+      const body = parseBody(response);
+      const failure = { status: response.status, header: (name: string) => response.headers.get(name), body };
+      const notes = pollNotes.getStore();
+      if (notes !== undefined) {
+        const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), now());
+        if (retryAfterMs === undefined) delete notes.retryAfterMs;
+        else notes.retryAfterMs = retryAfterMs;
+      }
+      if (response.status >= 400 || isBadEnd(body)) throw new ArmError(armProblem(failure, now()));
+      return response;
+    },
+  };
+}
+
+function parseBody(response: PipelineResponse): unknown {
+  try {
+    return JSON.parse(response.bodyAsText ?? "");
+  } catch {
+    return response.bodyAsText;
+  }
+}
+
+/** The body of an asynchronous operation that failed or was cancelled; a machine's body has no such member at the top. */
+function isBadEnd(body: unknown): boolean {
+  if (typeof body !== "object" || body === null || !("status" in body) || typeof body.status !== "string") return false;
+  return /^(failed|cancell?ed)$/i.test(body.status);
+}

@@ -1,0 +1,27 @@
+import { ArmError } from "../arm-problem.ts";
+
+/**
+ * Runs an SDK call; what failed before ARM answered becomes an {@link ArmError}: `unauthenticated` when no token could be had, else `unavailable`.
+ * An abort stays the signal's reason.
+ */
+export async function asArmError<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    if (error instanceof ArmError) throw error;
+    const { name, message, code } = error as { name?: string; message?: string; code?: string };
+    const authentication =
+      /^(AuthenticationError|AggregateAuthenticationError|CredentialUnavailableError|AuthenticationRequiredError)$/;
+    throw new ArmError(
+      {
+        kind: authentication.test(name ?? "") ? "unauthenticated" : "unavailable",
+        status: 0,
+        code: code ?? name ?? "Unknown",
+        // Entra's answers go on for lines; the first names the reason.
+        message: (message ?? String(error)).split(/\r?\n/, 1)[0] ?? "",
+      },
+      { cause: error },
+    );
+  }
+}
