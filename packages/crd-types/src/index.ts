@@ -50,3 +50,7 @@ export { upgradeLegacyObject } from "./upgrade.ts";
 export type { Upgrade } from "./upgrade.ts";
 export { userAgent } from "./user-agent.ts";
 export type { UserAgentParts } from "./user-agent.ts";
+export { validateAssignedIdentity } from "./validate-assigned-identity.ts";
+export { validateBinding } from "./validate-binding.ts";
+export { validateException } from "./validate-exception.ts";
+export { validateIdentity } from "./validate-identity.ts";

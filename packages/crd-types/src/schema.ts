@@ -49,7 +49,11 @@ export function object(description: string, properties: Readonly<Record<string, 
 export function legacyProperties(spellings: Readonly<Record<string, string>>): Record<string, Schema> {
   const entries = Object.entries(spellings).map(([legacy, field]): [string, Schema] => [
     legacy,
-    { description: `Deprecated spelling of ${field}, from before 1.6.`, "x-kubernetes-preserve-unknown-fields": true },
+    {
+      description: `Deprecated spelling of ${field}, from before 1.6.`,
+      nullable: true,
+      "x-kubernetes-preserve-unknown-fields": true,
+    },
   ]);
   return Object.fromEntries(entries);
 }
