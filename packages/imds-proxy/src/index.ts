@@ -1,0 +1,39 @@
+export { normalizeAddress } from "./address.ts";
+export { systemClock } from "./clock.ts";
+export type { Clock } from "./clock.ts";
+export { decide } from "./decide.ts";
+export type { Decision, DecisionRules, WaitReason } from "./decide.ts";
+export { FairLimiter, LimiterFullError } from "./fair-limiter.ts";
+export type { FairLimiterOptions } from "./fair-limiter.ts";
+export { HttpImdsClient, ImdsError } from "./imds-client.ts";
+export type { ImdsAnswer, ImdsClient, ImdsClientOptions } from "./imds-client.ts";
+export { ImdsForwarder } from "./imds-forwarder.ts";
+export type { ImdsForwarderOptions } from "./imds-forwarder.ts";
+export { ImdsSource } from "./imds-source.ts";
+export { ParkingLot } from "./parking-lot.ts";
+export { parseRequest } from "./parse-request.ts";
+export type { RequestRules, WireRequest } from "./parse-request.ts";
+export { imdsProxy, imdsServerOptions } from "./plugin.ts";
+export type { Exchange, ImdsProxyOptions } from "./plugin.ts";
+export type { Attachment, Ownership, PodCandidate, PodDirectory, Standing } from "./pod-directory.ts";
+export { errorReply, JSON_TYPE, METADATA_REQUIRED } from "./reply.ts";
+export type { ErrorReplyOptions, Reply } from "./reply.ts";
+export { requestTarget } from "./request-target.ts";
+export type {
+  HostTokenRequest,
+  ImdsRequest,
+  MetadataCategory,
+  MetadataRequest,
+  Refusal,
+  RefusalReason,
+  RequestedIdentity,
+  TokenRequest,
+} from "./request.ts";
+export { HOST_TOKEN_PATH, TOKEN_PATH } from "./routes.ts";
+export { jwtClaim, parseTokenAnswer, tokenReply } from "./token-answer.ts";
+export type { ParsedAnswer, TokenAnswer } from "./token-answer.ts";
+export { IMDS_LAG_MS, TokenBroker } from "./token-broker.ts";
+export type { BrokerRequest, BrokerResult, CacheOutcome, TokenBrokerOptions } from "./token-broker.ts";
+export { DEFAULT_RULES, TokenService } from "./token-service.ts";
+export type { TokenCall, TokenFacts, TokenResult, TokenServiceOptions, TokenServiceRules } from "./token-service.ts";
+export type { SourceOutcome, SourceRequest, TokenSource } from "./token-source.ts";

@@ -1,0 +1,105 @@
+import type { Reply } from "./reply.ts";
+import { JSON_TYPE } from "./reply.ts";
+
+/** A token as IMDS answered it, cut so that only the number of remaining seconds has to be put in. */
+export interface TokenAnswer {
+  readonly head: string;
+  readonly tail: string;
+  /** As IMDS said, for the checks. */
+  readonly clientId: string | undefined;
+  readonly accessToken: string;
+  /** Seconds of life at the moment it was fetched. */
+  readonly expiresInSeconds: number;
+  /** Unix time; undefined when the source did not say. */
+  readonly expiresOnSeconds: number | undefined;
+}
+
+export type ParsedAnswer = { readonly ok: true; readonly answer: TokenAnswer } | { readonly ok: false; readonly why: string };
+
+/**
+ * Reads the JSON of a token answer and keeps its keys in their order. Values become strings (the Rust SDK accepts
+ * nothing else), a missing `refresh_token` is appended empty as upstream's NMI had it, and the JSON is compact
+ * because old azcopy searches the bytes `"not_before":"`. `expires_in` moves in front of `expires_on` where it was
+ * missing: in .NET the later of the two wins.
+ */
+export function parseTokenAnswer(text: string, nowSeconds: number): ParsedAnswer {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return { ok: false, why: "the answer is not JSON" };
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return { ok: false, why: "the answer is not a JSON object" };
+  const fields = parsed as Record<string, unknown>;
+  const accessToken = fields["access_token"];
+  if (typeof accessToken !== "string" || accessToken === "") return { ok: false, why: "the answer has no access_token" };
+  const expiresOn = wholeNumber(fields["expires_on"]);
+  const expiresIn = wholeNumber(fields["expires_in"]) ?? (expiresOn === undefined ? undefined : expiresOn - nowSeconds);
+  if (expiresIn === undefined) return { ok: false, why: "the answer has neither expires_in nor expires_on" };
+
+  let head = "";
+  let tail: string | undefined;
+  for (const [name, value] of Object.entries(fields)) {
+    if (name === "expires_in" || (name === "expires_on" && !("expires_in" in fields))) {
+      head += `${separator(head)}"expires_in":"`;
+      tail = '"';
+      if (name === "expires_in") continue;
+    }
+    const member = `${JSON.stringify(name)}:${JSON.stringify(asString(value))}`;
+    if (tail === undefined) head += separator(head) + member;
+    else tail += `,${member}`;
+  }
+  if (!("refresh_token" in fields)) tail += ',"refresh_token":""';
+  return {
+    ok: true,
+    answer: {
+      head: `{${head}`,
+      tail: `${tail}}`,
+      clientId: typeof fields["client_id"] === "string" ? fields["client_id"] : undefined,
+      accessToken,
+      expiresInSeconds: Math.max(0, expiresIn),
+      expiresOnSeconds: expiresOn,
+    },
+  };
+}
+
+/** The bytes for a client: `expires_in` says what is left now. */
+export function tokenReply(answer: TokenAnswer, remainingSeconds: number): Reply {
+  return {
+    status: 200,
+    headers: { "content-type": JSON_TYPE },
+    body: answer.head + String(Math.max(0, Math.floor(remainingSeconds))) + answer.tail,
+  };
+}
+
+/**
+ * The claim of a JWT, without any check of its signature: it compares what a trusted source answered with what was
+ * asked for. Undefined where the token is no JWT or has no such string claim.
+ */
+export function jwtClaim(token: string, claim: string): string | undefined {
+  const payload = token.split(".")[1];
+  if (payload === undefined) return undefined;
+  try {
+    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const value = typeof claims === "object" && claims !== null ? (claims as Record<string, unknown>)[claim] : undefined;
+    return typeof value === "string" ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function separator(before: string): string {
+  return before === "" ? "" : ",";
+}
+
+function asString(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value === null || value === undefined) return "";
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : JSON.stringify(value);
+}
+
+function wholeNumber(value: unknown): number | undefined {
+  const number = typeof value === "number" ? value : typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+  return Number.isFinite(number) && number >= 0 ? Math.floor(number) : undefined;
+}

@@ -1,0 +1,27 @@
+import type { IdentityRecord } from "@podid/matcher";
+import type { TokenAnswer } from "./token-answer.ts";
+
+/** Everything a source needs to get one token, and everything that could make it another token. */
+export interface SourceRequest {
+  readonly identity: IdentityRecord;
+  readonly resource: string;
+  readonly capabilities: string | undefined;
+  readonly bypassCache: boolean;
+}
+
+/** Why a source has no token. `reason` is stable and a metric label. */
+export type SourceOutcome =
+  | { readonly kind: "token"; readonly answer: TokenAnswer }
+  /** IMDS does not know the identity (yet): it lags ARM by up to minutes. */
+  | { readonly kind: "identity-not-found"; readonly message: string }
+  /** Somebody else answered than the identity that was asked for. Never kept. */
+  | { readonly kind: "mismatch"; readonly message: string }
+  /** Final: asking again gives the same. */
+  | { readonly kind: "refused"; readonly reason: string; readonly message: string }
+  /** Worth another try. */
+  | { readonly kind: "unavailable"; readonly message: string };
+
+/** One way to get tokens; type 0 asks IMDS, others Entra. Expected failures are outcomes, not exceptions. */
+export interface TokenSource {
+  fetch(request: SourceRequest): Promise<SourceOutcome>;
+}
