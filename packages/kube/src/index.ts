@@ -20,3 +20,15 @@ export type {
   WriteOptions,
 } from "./resource-client.ts";
 export type { KubeRequest, KubeTransport, Log } from "./transport.ts";
+export { EventRecorder } from "./event-recorder.ts";
+export type { EventRecorderOptions, RecordedEvent } from "./event-recorder.ts";
+export { Index } from "./key-index.ts";
+export { LeaderElector } from "./leader-elector.ts";
+export type { LeaderElectorOptions } from "./leader-elector.ts";
+export { Reflector } from "./reflector.ts";
+export type { ReflectorCounters, ReflectorOptions } from "./reflector.ts";
+export type { ReflectorHandler } from "./reflector-store.ts";
+export { requestServiceAccountToken } from "./service-account-token.ts";
+export type { ServiceAccountTokenRequest } from "./service-account-token.ts";
+export { WorkQueue } from "./work-queue.ts";
+export type { WorkQueueOptions, WorkResult } from "./work-queue.ts";
