@@ -1,0 +1,2 @@
+export { createAuthority } from "./authority.ts";
+export type { Authority, CertificateRequest, KeyPair } from "./authority.ts";
