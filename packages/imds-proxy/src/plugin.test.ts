@@ -1,0 +1,161 @@
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
+import { connect } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { systemClock } from "./clock.ts";
+import { FairLimiter } from "./fair-limiter.ts";
+import { candidate, FakeDirectory, FakeSource, identity, pod, token } from "./fixtures.ts";
+import { ImdsForwarder } from "./imds-forwarder.ts";
+import { HttpImdsClient } from "./imds-client.ts";
+import { imdsProxy, imdsServerOptions } from "./plugin.ts";
+import type { Exchange, ImdsProxyOptions } from "./plugin.ts";
+import { METADATA_REQUIRED } from "./reply.ts";
+import { TokenBroker } from "./token-broker.ts";
+import { TokenService } from "./token-service.ts";
+
+const T = "/metadata/identity/oauth2/token";
+const open: (() => Promise<unknown> | void)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+async function listen(app: FastifyInstance): Promise<number> {
+  open.push(() => app.close());
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  const address = app.server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+async function setUp(options: Partial<ImdsProxyOptions> = {}) {
+  const seen: { url: string; headers: Record<string, unknown> }[] = [];
+  const imds = Fastify();
+  imds.get("/metadata/instance", (request, reply) => {
+    seen.push({ url: request.url, headers: request.headers });
+    return reply.header("content-type", "application/json; charset=utf-8").header("connection", "close").header("x-hop", "1").send('{ "compute": {} }');
+  });
+  imds.get("/metadata/versions", (_request, reply) => reply.redirect("http://127.0.0.1:1/"));
+  const client = new HttpImdsClient({ host: "127.0.0.1", port: await listen(imds) });
+  open.push(() => client.close());
+
+  const limiter = new FairLimiter({ clock: systemClock, ratePerSecond: 1_000, concurrency: 10 });
+  const forwarder = new ImdsForwarder({ client, metadataLimiter: limiter, tokenLimiter: limiter });
+  const directory = new FakeDirectory();
+  const broker = new TokenBroker({ clock: systemClock, random: Math.random, limiter });
+  const tokens = new TokenService({ directory, broker, forwarder, clock: systemClock, random: Math.random, sources: { 0: new FakeSource(token("t")) } });
+  const exchanges: Exchange[] = [];
+  const app = Fastify(imdsServerOptions());
+  await app.register(imdsProxy, { tokens, forwarder, observe: (exchange) => exchanges.push(exchange), ...options });
+  const port = await listen(app);
+  return { app, port, directory, tokens, exchanges, seen, base: `http://127.0.0.1:${port}` };
+}
+
+/** Sends bytes and returns everything that comes back until the server closes or `until` has been seen. */
+function raw(port: number, bytes: string, until?: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(bytes, "latin1"));
+    let text = "";
+    socket.setEncoding("latin1");
+    socket.on("data", (chunk: string) => {
+      text += chunk;
+      if (until?.test(text)) socket.destroy();
+    });
+    socket.once("close", () => resolve(text));
+    socket.once("error", reject);
+  });
+}
+
+describe("over real sockets", () => {
+  test("S60 a token with IMDS's content type", async () => {
+    const { base, directory, exchanges } = await setUp();
+    directory.put("127.0.0.1", { pod: pod("p"), candidates: [candidate(identity("a"))] });
+    const response = await fetch(`${base}${T}?resource=r`, { headers: { metadata: "true" } });
+    expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json; charset=utf-8"]);
+    const body = await response.text();
+    expect(response.headers.get("content-length")).toBe(String(body.length));
+    expect(JSON.parse(body)).toMatchObject({ access_token: "t", refresh_token: "" });
+    expect(exchanges).toMatchObject([{ path: T, status: 200, facts: { outcome: "token" } }]);
+  });
+
+  test("S53 the exact bytes of IMDS without the header", async () => {
+    const { base } = await setUp();
+    for (const path of [T, "/doesnotexist", `${T}?api-version=2018-02-01`]) {
+      const response = await fetch(base + path);
+      expect([response.status, await response.text()]).toEqual([400, METADATA_REQUIRED.body]);
+    }
+  });
+
+  test.for([
+    ["a backslash", `GET /metadata/identity\\oauth2/token/ HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
+    ["absolute-form", `GET http://169.254.169.254${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
+    ["a malformed escape", `GET /metadata/%zz HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
+    ["HEAD", `HEAD ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`, 405],
+    ["POST with a JSON body", `POST ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{x}`, 405],
+    ["a method Fastify has no route for", `PROPFIND ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`, 405],
+    ["GET with a body", `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Length: 3\r\n\r\nabc`, 400],
+    ["both lengths", `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
+    ["an unknown method", `FOO / HTTP/1.1\r\nHost: x\r\n\r\n`, 400],
+    ["headers of 20 kB", `GET ${T} HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(20_000)}\r\n\r\n`, 431],
+    ["a bare line feed in a header", `GET ${T} HTTP/1.1\r\nHost: x\r\nMetadata: tr\nue\r\n\r\n`, 400],
+  ] as const)("%s gets JSON and a closed connection", async ([name, bytes, status]) => {
+    const { port } = await setUp();
+    const text = await raw(port, bytes);
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    expect(text.toLowerCase()).toContain("content-type: application/json; charset=utf-8");
+    if (name !== "HEAD") expect(text).toMatch(/\{"error":"[a-z_]+","error_description":"[^"]+"\}$/);
+  });
+
+  test("S58 what is forwarded is written anew, and no header of the connection comes back", async () => {
+    const { base, seen } = await setUp();
+    const response = await fetch(`${base}/Metadata//instance/?format=json&x=1&api-version=2021-02-01`, { headers: { metadata: "TRUE", authorization: "secret", "x-y": "z" } });
+    expect([response.status, await response.text()]).toEqual([200, '{ "compute": {} }']);
+    expect(seen.map(({ url }) => url)).toEqual(["/metadata/instance?api-version=2021-02-01&format=json"]);
+    expect(Object.keys(seen[0]?.headers ?? {}).sort()).toEqual(["accept", "connection", "host", "metadata"]);
+    expect(response.headers.get("x-hop")).toBeNull();
+  });
+
+  test("a redirect of IMDS is passed on as a status, never followed", async () => {
+    const { base } = await setUp();
+    const response = await fetch(`${base}/metadata/versions`, { headers: { metadata: "true" }, redirect: "manual" });
+    expect([response.status, response.headers.get("location")]).toEqual([302, null]);
+  });
+
+  test("S58 blocked", async () => {
+    const { base, seen } = await setUp({ rules: { blocked: ["instance"] } });
+    const response = await fetch(`${base}/METADATA/Instance`);
+    expect(response.status).toBe(403);
+    expect(await response.json()).toMatchObject({ error_description: "Request blocked by AAD Pod Identity NMI" });
+    expect(seen).toEqual([]);
+  });
+
+  test("S63 the host token endpoint is off", async () => {
+    const { base } = await setUp();
+    const response = await fetch(`${base}/host/token/?resource=r`, { headers: { podns: "a", podname: "b" } });
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ error: "not_found" });
+  });
+
+  test("S72 a client that disconnects leaves nothing behind", async () => {
+    const { base, tokens, exchanges } = await setUp();
+    const leaving = new AbortController();
+    const response = fetch(`${base}${T}?resource=r`, { headers: { metadata: "true" }, signal: leaving.signal });
+    await expect.poll(() => tokens.parked).toBe(1);
+    leaving.abort();
+    await expect(response).rejects.toThrow();
+    await expect.poll(() => tokens.parked).toBe(0);
+    await expect.poll(() => exchanges.map(({ facts }) => facts?.outcome)).toEqual(["cancelled"]);
+  });
+
+  test("pipelined requests are answered in order, each for itself", async () => {
+    const { port, directory } = await setUp();
+    directory.put("127.0.0.1", { pod: pod("p"), candidates: [candidate(identity("a"))] });
+    const text = await raw(port, `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`);
+    expect(text.match(/HTTP\/1\.1 (\d+)/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 404"]);
+  });
+
+  test("while closing every answer ends its connection", async () => {
+    const { base } = await setUp({ closing: () => true });
+    expect((await fetch(`${base}${T}`)).headers.get("connection")).toBe("close");
+  });
+});

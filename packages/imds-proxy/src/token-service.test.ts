@@ -1,0 +1,287 @@
+import { describe, expect, test } from "vitest";
+import { FairLimiter } from "./fair-limiter.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { candidate, CLIENT_1, CLIENT_2, FakeDirectory, FakeSource, identity, jwt, pod, resourceId, token } from "./fixtures.ts";
+import { ImdsForwarder } from "./imds-forwarder.ts";
+import { parseRequest } from "./parse-request.ts";
+import type { Attachment, Standing } from "./pod-directory.ts";
+import { TokenBroker } from "./token-broker.ts";
+import { TokenService } from "./token-service.ts";
+import type { TokenFacts, TokenResult, TokenServiceRules } from "./token-service.ts";
+
+const ADDRESS = "10.0.0.5";
+const PENDING: Attachment = { kind: "pending", message: "AzureIdentity default/a is being attached" };
+const one = identity("a");
+const two = identity("b", { clientID: CLIENT_2 });
+
+function setUp(source: FakeSource = new FakeSource(token("t")), rules: Partial<TokenServiceRules> = {}) {
+  const clock = new FakeClock();
+  const limiter = new FairLimiter({ clock, ratePerSecond: 1_000, concurrency: 100 });
+  const directory = new FakeDirectory();
+  const forwarded: string[] = [];
+  const client = {
+    get: (target: string) => {
+      forwarded.push(target);
+      return Promise.resolve({ status: 418, contentType: "text/x", retryAfter: undefined, body: "from IMDS" });
+    },
+  };
+  const service = new TokenService({
+    directory,
+    clock,
+    random: () => 0.5,
+    broker: new TokenBroker({ clock, limiter, random: () => 0.5 }),
+    forwarder: new ImdsForwarder({ client, tokenLimiter: limiter, metadataLimiter: limiter }),
+    sources: { 0: source },
+    rules,
+  });
+  const ask = (query = "", options: { connection?: object; gone?: AbortSignal } = {}): TokenResult | Promise<TokenResult> => {
+    const request = parseRequest({ method: "GET", target: `/metadata/identity/oauth2/token?resource=r${query}`, rawHeaders: ["Metadata", "true"] });
+    if (request.kind !== "token") throw new Error("no token request");
+    return service.handle({ request, address: ADDRESS, connection: options.connection ?? {}, gone: () => options.gone ?? new AbortController().signal });
+  };
+  const stand = (standing: Partial<Standing> = {}): void => directory.put(ADDRESS, { pod: pod("p"), candidates: [candidate(one)], ...standing });
+  return { clock, directory, service, ask, stand, source, forwarded };
+}
+
+function short({ reply, facts }: TokenResult): { status: number; reason: string | undefined; outcome: TokenFacts["outcome"] } {
+  return { status: reply.status, reason: facts.reason, outcome: facts.outcome };
+}
+
+async function settled(result: TokenResult | Promise<TokenResult>): Promise<TokenResult | "waiting"> {
+  return Promise.race([result, Promise.resolve("waiting" as const)]);
+}
+
+describe("answers", () => {
+  test("a cached token is answered without a promise", async () => {
+    const { ask, stand } = setUp();
+    stand();
+    await ask();
+    const second = ask();
+    expect(second).not.toBeInstanceOf(Promise);
+    expect((await second).facts).toMatchObject({ outcome: "token", cache: "hit", pod: { name: "p" } });
+  });
+
+  test.for([
+    ["S71 client_id of the pod's identity", `&client_id=${CLIENT_2.toUpperCase()}`, { status: 200 }],
+    ["resource id in another casing", `&msi_res_id=${resourceId("b").toUpperCase()}`, { status: 200 }],
+    ["a foreign client_id", "&client_id=99999999-0000-0000-0000-000000000000", { status: 403, reason: "identity-not-bound" }],
+    ["a client id given as resource id", `&msi_res_id=${CLIENT_1}`, { status: 403, reason: "identity-not-bound" }],
+    ["two kinds at once", `&client_id=${CLIENT_1}&object_id=1`, { status: 400, reason: "ambiguous-request" }],
+  ] as const)("%s", async ([, query, want]) => {
+    const { ask, stand } = setUp(new FakeSource(token("t")));
+    stand({ candidates: [candidate(one), candidate(two)] });
+    expect(short(await ask(query))).toMatchObject(want);
+  });
+
+  test("S70 without an id the heaviest binding wins, then the first by name, and the others are counted", async () => {
+    const { ask, stand } = setUp();
+    stand({ candidates: [candidate(two), candidate(one)] });
+    expect((await ask()).facts).toMatchObject({ identity: { name: "a" }, others: 1 });
+    stand({ candidates: [candidate(two, undefined, 1), candidate(one)] });
+    expect((await ask()).facts).toMatchObject({ identity: { name: "b" } });
+  });
+
+  test("object_id is matched with the oid of the pod's own tokens", async () => {
+    const source = new FakeSource(token(jwt({ oid: "OID-A" })), token(jwt({ oid: "oid-b" })));
+    const { ask, stand } = setUp(source);
+    stand({ candidates: [candidate(one), candidate(two)] });
+    expect((await ask("&object_id=OID-B")).facts).toMatchObject({ outcome: "token", identity: { name: "b" } });
+    expect(short(await ask("&object_id=oid-c"))).toMatchObject({ status: 403, reason: "identity-not-bound" });
+    expect(source.requests).toHaveLength(2);
+  });
+
+  test("object_id with the source down is retryable", async () => {
+    const { clock, ask, stand } = setUp(new FakeSource({ kind: "unavailable", message: "down" }));
+    stand();
+    const result = ask("&object_id=x");
+    await clock.advance(2_000);
+    expect(short(await result)).toMatchObject({ status: 503, reason: "unavailable" });
+  });
+
+  test.for([
+    [{ kind: "mismatch", message: "m" }, { status: 403, reason: "identity-mismatch" }],
+    [{ kind: "refused", reason: "imds-refused", message: "m" }, { status: 403, reason: "imds-refused" }],
+    [{ kind: "identity-not-found", message: "Identity not found" }, { status: 403, reason: "identity-not-found" }],
+    [{ kind: "unavailable", message: "m" }, { status: 503, reason: "source-unavailable" }],
+  ] as const)("S62 %j", async ([outcome, want]) => {
+    const { clock, ask, stand } = setUp(new FakeSource(outcome));
+    stand();
+    const result = ask();
+    await clock.advance(2_000);
+    expect(short(await result)).toMatchObject(want);
+  });
+
+  test("a type without a source is refused", async () => {
+    const { ask, stand } = setUp();
+    stand({ candidates: [candidate(identity("c", { type: 3 }))] });
+    expect(short(await ask())).toMatchObject({ status: 403, reason: "identity-type-unsupported" });
+  });
+
+  test("S65 an excepted pod hears IMDS, with every id it asked for", async () => {
+    const { ask, stand, forwarded } = setUp();
+    stand({ excepted: true, candidates: [] });
+    const { reply } = await ask(`&client_id=${CLIENT_1}&bypass_cache=true`);
+    expect(reply).toMatchObject({ status: 418, body: "from IMDS", headers: { "content-type": "text/x" } });
+    expect(forwarded).toEqual([`/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r&client_id=${CLIENT_1}&bypass_cache=true`]);
+  });
+});
+
+describe("waiting", () => {
+  test("an unlabelled pod is told at once", async () => {
+    const { ask, stand } = setUp();
+    stand({ candidates: [], denial: { reason: "pod-not-labelled", message: "no label" } });
+    const result = ask();
+    expect(result).not.toBeInstanceOf(Promise);
+    expect(short(await result)).toMatchObject({ status: 404, reason: "pod-not-labelled" });
+  });
+
+  test("an unmatched pod waits while it is young, then gets 404", async () => {
+    const { clock, ask, stand } = setUp();
+    const young = pod("p", new Date(clock.wallMs() - 30_000).toISOString());
+    stand({ pod: young, candidates: [], denial: { reason: "no-binding", message: "none" } });
+    const result = ask();
+    await clock.advance(29_999);
+    expect(await settled(result)).toBe("waiting");
+    await clock.advance(1);
+    expect(short(await result)).toMatchObject({ status: 404, reason: "no-binding" });
+    expect(short(await ask())).toMatchObject({ status: 404 });
+  });
+
+  test("S72 answered the moment it is attached", async () => {
+    const { clock, directory, ask, stand } = setUp();
+    stand({ candidates: [candidate(one, PENDING)] });
+    const result = ask();
+    await clock.advance(10_000);
+    expect(await settled(result)).toBe("waiting");
+    stand();
+    await clock.advance(0);
+    expect((await result).facts).toMatchObject({ outcome: "token", parkedMs: 10_000 });
+    expect(directory.watchers).toBe(0);
+  });
+
+  test("S72 after 55 s 504 with a small Retry-After", async () => {
+    const { clock, ask, stand } = setUp();
+    stand({ candidates: [candidate(one, PENDING)] });
+    const result = ask();
+    await clock.advance(54_999);
+    expect(await settled(result)).toBe("waiting");
+    await clock.advance(1);
+    const { reply } = await result;
+    expect(reply.status).toBe(504);
+    expect(reply.headers["retry-after"]).toBe("2");
+    expect(JSON.parse(reply.body)).toMatchObject({ error: "not-attached", error_description: expect.stringContaining("being attached") as string });
+  });
+
+  test("a source that never answers ends in 504 as well", async () => {
+    const { clock, ask, stand } = setUp(new FakeSource(() => new Promise(() => undefined)));
+    stand();
+    const result = ask();
+    await clock.advance(55_000);
+    expect(short(await result)).toMatchObject({ status: 504, outcome: "timeout" });
+  });
+
+  test("S68 an address that appears later", async () => {
+    const { clock, ask, stand } = setUp();
+    const result = ask();
+    await clock.advance(1_000);
+    stand();
+    await clock.advance(0);
+    expect(short(await result)).toMatchObject({ status: 200 });
+  });
+
+  test("S68 an address that never appears", async () => {
+    const { clock, ask } = setUp();
+    const result = ask();
+    await clock.advance(15_000);
+    const { reply } = await result;
+    expect([reply.status, reply.headers["retry-after"]]).toEqual([500, "1"]);
+    expect(reply.body).toContain("pod list is empty");
+  });
+
+  test.for([
+    [{ kind: "unsynced", message: "the caches are not filled" }, "unsynced"],
+    [{ kind: "ambiguous", message: "two pods" }, "address-ambiguous"],
+  ] as const)("%j waits the whole time, then 500", async ([owner, reason]) => {
+    const { clock, directory, ask } = setUp();
+    directory.owners.set(ADDRESS, owner);
+    const result = ask();
+    await clock.advance(54_000);
+    expect(await settled(result)).toBe("waiting");
+    await clock.advance(1_000);
+    expect(short(await result)).toMatchObject({ status: 500, reason });
+  });
+
+  test("S72 a client that leaves stops waiting at once", async () => {
+    const { clock, directory, service, ask, stand } = setUp();
+    stand({ candidates: [candidate(one, PENDING)] });
+    const gone = new AbortController();
+    const result = ask("", { gone: gone.signal });
+    await clock.advance(1);
+    expect(service.parked).toBe(1);
+    gone.abort();
+    expect(short(await result).outcome).toBe("cancelled");
+    expect([service.parked, directory.watchers]).toEqual([0, 0]);
+  });
+
+  test("a pod may park 32 requests; one more is told to come back, other pods are not affected", async () => {
+    const { clock, directory, ask, stand } = setUp();
+    stand({ candidates: [candidate(one, PENDING)] });
+    for (let index = 0; index < 32; index++) void ask();
+    expect(short(await ask())).toMatchObject({ status: 503, outcome: "overloaded" });
+    directory.put(ADDRESS, { pod: pod("q"), candidates: [candidate(one, PENDING)] });
+    const other = ask();
+    await clock.advance(1);
+    expect(await settled(other)).toBe("waiting");
+  });
+
+  test("draining answers what waits and closes the connection", async () => {
+    const { clock, service, ask, stand } = setUp();
+    stand({ candidates: [candidate(one, PENDING)] });
+    const result = ask();
+    await clock.advance(1);
+    service.drain();
+    expect((await result).reply).toMatchObject({ status: 503, close: true });
+  });
+});
+
+describe("ownership and authorisation are asked again", () => {
+  test("a binding deleted while the source was asked: no token", async () => {
+    let land = (): void => undefined;
+    const { clock, ask, stand } = setUp(new FakeSource(() => new Promise((resolve) => (land = () => resolve(token("t"))))));
+    stand();
+    const result = ask();
+    await clock.advance(1);
+    stand({ candidates: [], denial: { reason: "no-binding", message: "none" } });
+    land();
+    expect(short(await result)).toMatchObject({ status: 404, reason: "no-binding" });
+  });
+
+  test("an identity edited while the source was asked: the new one is asked for", async () => {
+    const lands: (() => void)[] = [];
+    const source = new FakeSource(() => new Promise((resolve) => lands.push(() => resolve(token("t")))));
+    const { clock, ask, stand } = setUp(source);
+    stand();
+    const result = ask();
+    await clock.advance(1);
+    const edited = identity("a", { clientID: CLIENT_2 });
+    stand({ candidates: [candidate(edited)] });
+    lands[0]?.();
+    await clock.advance(1);
+    lands[1]?.();
+    expect((await result).facts.identity).toBe(edited);
+  });
+
+  test("an address that changes hands while the source was asked, and a kept-alive connection: neither is served", async () => {
+    let land = (): void => undefined;
+    const { clock, directory, ask, stand } = setUp(new FakeSource(() => new Promise((resolve) => (land = () => resolve(token("t"))))));
+    stand();
+    const connection = {};
+    const result = ask("", { connection });
+    await clock.advance(1);
+    directory.put(ADDRESS, { pod: pod("q"), candidates: [candidate(one)] });
+    land();
+    expect((await result).reply).toMatchObject({ status: 500, close: true });
+    expect((await ask("", { connection })).reply).toMatchObject({ status: 500, close: true });
+    expect((await ask()).reply.status).toBe(200);
+  });
+});
