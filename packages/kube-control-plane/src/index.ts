@@ -1,0 +1,4 @@
+export { findAssets } from "./assets.ts";
+export type { Assets } from "./assets.ts";
+export { ControlPlane } from "./control-plane.ts";
+export type { ControlPlaneOptions } from "./control-plane.ts";
