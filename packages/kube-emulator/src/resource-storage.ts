@@ -1,0 +1,315 @@
+import { isDeepStrictEqual } from "node:util";
+import { establish } from "./custom-resource.ts";
+import { pendingDeletion } from "./deletion.ts";
+import type { Json, KubeObject } from "./json.ts";
+import { copy, isObject } from "./json.ts";
+import { generatedName, initialiseMeta, metaTypeError, preserveMeta, validateMeta } from "./object-meta.ts";
+import type { ResourceType } from "./resource-type.ts";
+import { apiVersionOf } from "./resource-type.ts";
+import { applyDefaults, prune } from "./schema.ts";
+import { validateSchema } from "./schema-validation.ts";
+import type { Cause } from "./status.ts";
+import { alreadyExists, ApiError, badRequest, conflict, forbidden, invalid, MODIFIED, notFound } from "./status.ts";
+import type { Store, StoredRecord } from "./store.ts";
+
+/** How a write was asked for. */
+export interface WriteOptions {
+  readonly dryRun: boolean;
+  /** What happens to fields that no schema names. */
+  readonly fieldValidation: "Strict" | "Warn" | "Ignore";
+  /** Becomes a Warning header. */
+  readonly warn: (text: string) => void;
+}
+
+/** The rules between a request and the store: what `registry.Store` and its strategies are in kube-apiserver. */
+export class ResourceStorage {
+  readonly store: Store;
+  readonly #now: () => number;
+
+  constructor(store: Store, now: () => number) {
+    this.store = store;
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now();
+  }
+
+  find(type: ResourceType, namespace: string, name: string): StoredRecord | undefined {
+    return this.store.collection(type.storage).get(keyOf(type, namespace, name));
+  }
+
+  get(type: ResourceType, namespace: string, name: string): StoredRecord {
+    const record = this.find(type, namespace, name);
+    if (record === undefined) throw notFound(type, name);
+    return record;
+  }
+
+  create(type: ResourceType, namespace: string, input: unknown, options: WriteOptions): StoredRecord {
+    const seen = this.#accept(type, namespace, input, options);
+    const { metadata } = seen;
+    if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== "") {
+      throw new ApiError(500, "", "resourceVersion should not be set on objects to be created");
+    }
+    if (!metadata.name && metadata.generateName) metadata.name = generatedName(metadata.generateName);
+    if (type.namespaced) this.#requireNamespace(type, namespace, metadata.name);
+    initialiseMeta(metadata, this.#now());
+    if (type.custom && type.hasStatus) delete seen.status;
+    if (type.schema !== undefined) applyDefaults(type.schema, seen);
+    type.prepareCreate?.(seen, this.#now());
+    if (type.generation !== "none") metadata.generation = 1;
+    this.#validate(type, seen, undefined);
+    if (type.storage === "/pods") this.#requireServiceAccount(seen, namespace, type);
+    if (isDefinition(type)) establish(seen, this.#now());
+
+    const key = keyOf(type, namespace, metadata.name);
+    if (this.store.collection(type.storage).get(key) !== undefined) throw alreadyExists(type, metadata.name);
+    return this.#put(type, key, toStored(type, seen, undefined), options);
+  }
+
+  /**
+   * Replaces an object or its status by what `change` makes of the present one (as `type` shows it).
+   * A resourceVersion in the result has to be the present one; `requireVersion` is PUT's demand that there be one.
+   */
+  update(
+    type: ResourceType,
+    namespace: string,
+    name: string,
+    subresource: string,
+    change: (present: KubeObject) => unknown,
+    options: WriteOptions & { readonly requireVersion: boolean },
+  ): StoredRecord {
+    const record = this.get(type, namespace, name);
+    const old = type.view === undefined ? record.object : type.view.read(record.object);
+    const seen = this.#accept(type, namespace, change(copy(old)), options);
+    const { metadata } = seen;
+    if (metadata.name === undefined || metadata.name === "") metadata.name = name;
+    if (metadata.name !== name)
+      throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
+    this.#checkVersion(type, seen, old, options.requireVersion);
+    if (subresource === "status") keepAllButStatus(type, seen, old);
+    else if (type.hasStatus && isStatusKept(type)) keepStatus(seen, old);
+    preserveMeta(metadata, old.metadata);
+    if (type.schema !== undefined) applyDefaults(type.schema, seen);
+    if (isDefinition(type)) establish(seen, this.#now());
+    checkFinalizers(type, seen, old);
+    this.#validate(type, seen, old);
+
+    delete metadata.resourceVersion;
+    const stored = toStored(type, seen, record.object);
+    if (
+      isDeepStrictEqual(
+        { ...stored, metadata: { ...stored.metadata, resourceVersion: record.object.metadata.resourceVersion } },
+        record.object,
+      )
+    )
+      return record;
+    if (contentChanged(type, stored, record.object))
+      stored.metadata.generation = (record.object.metadata.generation ?? 0) + 1;
+    const key = record.key;
+    if (pendingDeletion(stored) === "due" && !options.dryRun) {
+      // Watchers see the last state that was stored; the writer gets back what it wrote.
+      const { revision } = this.store.remove(type.storage, key, record.object);
+      return { key, object: stored, json: JSON.stringify(stored), revision };
+    }
+    return this.#put(type, key, stored, options);
+  }
+
+  /** Type errors, kind, namespace and pruning: what a request body meets before any rule about its content. */
+  #accept(type: ResourceType, namespace: string, input: unknown, options: WriteOptions): KubeObject {
+    if (!isObject(input)) throw badRequest("the object provided is unrecognized: the body is not a JSON object");
+    const object = copy(input) as KubeObject;
+    const wrong =
+      object.metadata === undefined || object.metadata === null ? undefined : metaTypeError(object.metadata);
+    if (wrong !== undefined)
+      throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${wrong}`);
+    object.metadata = isObject(object.metadata) ? object.metadata : ({} as KubeObject["metadata"]);
+    checkKind(type, object);
+    object.apiVersion = apiVersionOf(type);
+    object.kind = type.kind;
+    dropEmpty(object.metadata);
+    if (type.namespaced) {
+      object.metadata.namespace ??= namespace;
+      if (object.metadata.namespace !== namespace) {
+        throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`);
+      }
+    } else delete object.metadata.namespace;
+    if (type.schema !== undefined) {
+      const unknown = prune(type.schema, object).map((path) => `unknown field ${JSON.stringify(path)}`);
+      if (unknown.length > 0 && options.fieldValidation === "Strict") {
+        throw badRequest(
+          `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${unknown.join(", ")}`,
+        );
+      }
+      if (options.fieldValidation === "Warn") for (const text of unknown) options.warn(text);
+    }
+    return object;
+  }
+
+  #checkVersion(type: ResourceType, seen: KubeObject, old: KubeObject, required: boolean): void {
+    const { resourceVersion, uid } = seen.metadata;
+    const name = old.metadata.name;
+    if (resourceVersion === undefined) {
+      if (!required || type.unconditionalUpdate) return;
+      throw invalid(type, name, [
+        {
+          reason: "FieldValueInvalid",
+          field: "metadata.resourceVersion",
+          message: "Invalid value: 0x0: must be specified for an update",
+        },
+      ]);
+    }
+    if (uid !== undefined && uid !== old.metadata.uid) {
+      throw conflict(
+        type,
+        name,
+        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
+      );
+    }
+    if (resourceVersion !== old.metadata.resourceVersion) throw conflict(type, name, MODIFIED);
+  }
+
+  #validate(type: ResourceType, object: KubeObject, old: KubeObject | undefined): void {
+    const { name } = object.metadata;
+    const causes: Cause[] = [];
+    if (!name)
+      causes.push({
+        reason: "FieldValueRequired",
+        field: "metadata.name",
+        message: "Required value: name or generateName is required",
+      });
+    else
+      causes.push(
+        ...validateMeta(
+          object,
+          type.storage === "/namespaces" ? "label" : type.group.startsWith("rbac.") ? "path" : "subdomain",
+        ),
+      );
+    if (type.schema !== undefined) causes.push(...validateSchema(type.schema, object));
+    causes.push(...(type.validate?.(object, old) ?? []));
+    if (causes.length > 0) throw invalid(type, name ?? "", causes);
+  }
+
+  #requireNamespace(type: ResourceType, namespace: string, name: string): void {
+    const found = this.store.collection("/namespaces").get(namespace);
+    if (found === undefined) throw notFound({ group: "", plural: "namespaces", kind: "Namespace" }, namespace);
+    if (found.object.metadata.deletionTimestamp === undefined) return;
+    const message = `namespace ${namespace} is being terminated`;
+    throw forbidden(
+      type,
+      name ?? "",
+      `unable to create new content in namespace ${namespace} because it is being terminated`,
+      [{ reason: "NamespaceTerminating", message, field: "metadata.namespace" }],
+    );
+  }
+
+  /** The ServiceAccount admission plugin's refusal. */
+  #requireServiceAccount(pod: KubeObject, namespace: string, type: ResourceType): void {
+    const account = String((pod.spec as Json).serviceAccountName);
+    if (this.store.collection("/serviceaccounts").get(`${namespace}/${account}`) !== undefined) return;
+    throw forbidden(
+      type,
+      pod.metadata.name,
+      `error looking up service account ${namespace}/${account}: serviceaccount ${JSON.stringify(account)} not found`,
+    );
+  }
+
+  #put(type: ResourceType, key: string, stored: KubeObject, options: WriteOptions): StoredRecord {
+    if (!options.dryRun) return this.store.put(type.storage, key, stored);
+    const present = this.store.collection(type.storage).get(key);
+    const object = copy(stored);
+    if (present !== undefined) object.metadata.resourceVersion = String(present.object.metadata.resourceVersion);
+    return { key, object, json: JSON.stringify(object), revision: present?.revision ?? 0 };
+  }
+}
+
+export function keyOf(type: ResourceType, namespace: string, name: string): string {
+  return type.namespaced ? `${namespace}/${name}` : name;
+}
+
+function isDefinition(type: ResourceType): boolean {
+  return type.storage === "apiextensions.k8s.io/customresourcedefinitions";
+}
+
+/** A definition's status is made anew from its spec. */
+function isStatusKept(type: ResourceType): boolean {
+  return !isDefinition(type);
+}
+
+function toStored(type: ResourceType, seen: KubeObject, stored: KubeObject | undefined): KubeObject {
+  return type.view === undefined ? seen : type.view.write(seen, stored);
+}
+
+function checkKind(type: ResourceType, object: KubeObject): void {
+  if (object.kind === undefined || object.kind === "") {
+    if (type.custom) throw badRequest(`Object 'Kind' is missing in '${JSON.stringify(object)}'`);
+  } else if (object.kind !== type.kind) {
+    throw badRequest(
+      `${object.kind} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: the kind of the provided object does not match the resource ${type.plural}`,
+    );
+  }
+  const wanted = apiVersionOf(type);
+  if (object.apiVersion !== undefined && object.apiVersion !== "" && object.apiVersion !== wanted) {
+    throw badRequest(
+      `the API version in the data (${object.apiVersion}) does not match the expected API version (${wanted})`,
+    );
+  }
+}
+
+/** Typed metadata has no nulls and no empty maps or lists: both are as if left out. */
+function dropEmpty(meta: KubeObject["metadata"]): void {
+  for (const [field, value] of Object.entries(meta)) {
+    const empty =
+      value === null ||
+      value === "" ||
+      (Array.isArray(value) && value.length === 0) ||
+      (isObject(value) && Object.keys(value).length === 0);
+    if (empty) delete meta[field];
+  }
+  delete meta.managedFields;
+}
+
+function keepStatus(seen: KubeObject, old: KubeObject): void {
+  if (old.status === undefined) delete seen.status;
+  else seen.status = copy(old.status);
+}
+
+/** Leaves of a status write only what it may change. */
+function keepAllButStatus(type: ResourceType, seen: KubeObject, old: KubeObject): void {
+  const { status, metadata } = seen;
+  for (const field of Object.keys(seen)) delete seen[field];
+  Object.assign(seen, copy(old));
+  if (status === undefined) delete seen.status;
+  else seen.status = status;
+  if (type.statusTakesMetadata) {
+    seen.metadata = metadata;
+    if (type.storage === "/pods") seen.metadata.ownerReferences = copy(old.metadata.ownerReferences) ?? [];
+    dropEmpty(seen.metadata);
+  }
+}
+
+function checkFinalizers(type: ResourceType, seen: KubeObject, old: KubeObject): void {
+  if (old.metadata.deletionTimestamp === undefined) return;
+  const before = old.metadata.finalizers ?? [];
+  const added = (seen.metadata.finalizers ?? []).filter((finalizer) => !before.includes(finalizer));
+  if (added.length === 0) return;
+  const list = added.map((finalizer) => JSON.stringify(finalizer)).join(", ");
+  throw invalid(type, old.metadata.name, [
+    {
+      reason: "FieldValueForbidden",
+      field: "metadata.finalizers",
+      message: `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`,
+    },
+  ]);
+}
+
+function contentChanged(type: ResourceType, now: KubeObject, before: KubeObject): boolean {
+  if (type.generation === "none") return false;
+  if (type.generation === "spec") return !isDeepStrictEqual(now.spec, before.spec);
+  const content = (object: KubeObject): Json => {
+    const { metadata: _metadata, ...rest } = object;
+    if (type.hasStatus) delete rest.status;
+    return rest;
+  };
+  return !isDeepStrictEqual(content(now), content(before));
+}
