@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+import { rid } from "./fixtures.ts";
+import { bindingRecord, exceptionRecord, identityRecord } from "./object-records.ts";
+import { createPodProjector, podRecord } from "./pod-record.ts";
+
+const metadata = { name: "a", namespace: "ns", uid: "u", resourceVersion: "7" };
+
+describe("pods", () => {
+  const object = {
+    metadata: {
+      ...metadata,
+      labels: { aadpodidbinding: "x", app: "y" },
+      creationTimestamp: "2026-01-02T03:04:05Z",
+      deletionTimestamp: "2026-01-02T04:00:00Z",
+    },
+    spec: { nodeName: "n", hostNetwork: true, serviceAccountName: "sa" },
+    status: { phase: "Running", podIP: "10.0.0.1", podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }] },
+  };
+  const want = {
+    uid: "u",
+    namespace: "ns",
+    name: "a",
+    nodeName: "n",
+    labels: { aadpodidbinding: "x", app: "y" },
+    phase: "Running",
+    hostNetwork: true,
+    deleting: true,
+    createdAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+    serviceAccountName: "sa",
+    podIPs: ["10.0.0.1", "fd00::1"],
+  };
+
+  test("all that matching needs", () => {
+    expect(podRecord(object)).toEqual(want);
+    expect(createPodProjector()(object)).toEqual(want);
+  });
+
+  test("a projector keeps what it is told to", () => {
+    const project = createPodProjector({ labels: ["aadpodidbinding"], podIPs: false });
+    expect(project(object)).toEqual({ ...want, labels: { aadpodidbinding: "x" }, podIPs: [] });
+  });
+
+  test("a bare pod", () => {
+    expect(podRecord({ metadata, spec: { nodeName: "" }, status: { podIP: "10.0.0.1" } })).toEqual({
+      uid: "u",
+      namespace: "ns",
+      name: "a",
+      nodeName: undefined,
+      labels: {},
+      phase: undefined,
+      hostNetwork: false,
+      deleting: false,
+      createdAt: 0,
+      serviceAccountName: "",
+      podIPs: ["10.0.0.1"],
+    });
+  });
+});
+
+test.for([undefined, null, 5, "text", [], {}, { metadata: null }, { metadata: { name: "a" } }, { metadata: { namespace: "a" } }])(
+  "no record of %j",
+  (object) => {
+    for (const read of [podRecord, bindingRecord, identityRecord, exceptionRecord]) expect(read(object)).toBeUndefined();
+  },
+);
+
+describe("identities", () => {
+  test("all that matching needs", () => {
+    const annotations = { "aadpodidentity.k8s.io/Behavior": "namespaced", "podid.dev/keep": "true" };
+    const spec = { type: 0, resourceID: rid("X"), clientID: "c" };
+    expect(identityRecord({ metadata: { ...metadata, annotations }, spec })).toEqual({
+      ...metadata,
+      namespaced: true,
+      keep: true,
+      spec,
+      fingerprint: expect.any(String) as string,
+      resourceKey: rid("x").toLowerCase(),
+      problem: undefined,
+    });
+  });
+
+  test("field names from before 1.6", () => {
+    const record = identityRecord({ metadata, spec: { type: 0, ResourceID: rid("x"), ClientID: "c" } });
+    expect(record).toMatchObject({ spec: { resourceID: rid("x"), clientID: "c" }, problem: undefined });
+  });
+
+  test.for([
+    { name: "no resource id", spec: {}, problem: "invalid resource id" },
+    { name: "no spec at all", spec: undefined, problem: "invalid resource id" },
+    { name: "a resource id of another type", spec: { resourceID: 5 }, problem: "invalid resource id" },
+    { name: "an unknown type", spec: { type: 9 }, problem: "unsupported identity type 9" },
+    { name: "a type that is text", spec: { type: "1" }, problem: 'unsupported identity type "1"' },
+    { name: "federation without a tenant", spec: { type: 3, clientID: "c" }, problem: "spec.tenantID is missing" },
+    { name: "federation without a client", spec: { type: 3, tenantID: "t" }, problem: "spec.clientID is missing" },
+    { name: "an allow-list that would come out empty", spec: { type: 3, tenantID: "t", clientID: "c", serviceAccounts: [5] }, problem: "spec.serviceAccounts is [5]" },
+  ])("cannot be used: $name", ({ spec, problem }) => {
+    expect(identityRecord({ metadata, spec })?.problem).toContain(problem);
+  });
+
+  test.for([
+    { type: 1 },
+    { type: 2 },
+    { type: 3, tenantID: "t", clientID: "c" },
+    { type: 3, tenantID: "t", clientID: "c", serviceAccounts: [] },
+    { resourceID: rid("x"), auxiliaryTenantIDs: null },
+  ])("can be used: %j", (spec) => {
+    expect(identityRecord({ metadata, spec })?.problem).toBeUndefined();
+  });
+
+  test.for([
+    { value: "true", keep: true },
+    { value: "", keep: true },
+    { value: "False", keep: false },
+  ])("keep $value", ({ value, keep }) => {
+    expect(identityRecord({ metadata: { ...metadata, annotations: { "podid.dev/keep": value } } })?.keep).toBe(keep);
+  });
+});
+
+test("bindings", () => {
+  const spec = { azureIdentity: "i", selector: "s", weight: -2 };
+  expect(bindingRecord({ metadata, spec })).toEqual({ ...metadata, ...spec });
+  expect(bindingRecord({ metadata, spec: { AzureIdentity: "i", Selector: "s" } })).toEqual({ ...metadata, ...spec, weight: 0 });
+  expect(bindingRecord({ metadata })).toEqual({ ...metadata, azureIdentity: "", selector: "", weight: 0 });
+});
+
+test("exceptions", () => {
+  const of = (spec: unknown) => exceptionRecord({ metadata, spec })?.podLabels;
+  expect(of({ podLabels: { a: "b", c: 5 } })).toEqual({ a: "b" });
+  expect(of({ PodLabels: { a: "b" } })).toEqual({ a: "b" });
+  expect(of(undefined)).toEqual({});
+});
