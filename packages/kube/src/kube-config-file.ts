@@ -112,7 +112,7 @@ function parseFile(path: string, text: string): KubeConfigFile {
   }
   if (typeof content !== "object" || content === null || Array.isArray(content))
     throw new Error(
-      `${path}: no kubeconfig but ${content === null || content === undefined ? "empty" : typeof content}; name a file with clusters, users and contexts`,
+      `${path}: no kubeconfig but ${content === null ? "null" : typeof content}; name a file with clusters, users and contexts`,
     );
   return content;
 }

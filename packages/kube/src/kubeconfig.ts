@@ -41,6 +41,7 @@ export function connectionFromClientNode(config: ClientNodeKubeConfig): Connecti
   };
 }
 
-function text(value: unknown): string | undefined {
-  return value === undefined || value === null ? undefined : String(value);
+// client-node hands out Buffers and strings; the wider type is node:https's.
+function text(value: HttpsOptions["ca"] | HttpsOptions["key"]): string | undefined {
+  return typeof value === "string" || Buffer.isBuffer(value) ? value.toString() : undefined;
 }

@@ -226,7 +226,7 @@ export class LeaderElector {
     this.#renewed(lease, sentAt);
     if (this.#term !== term) return;
     this.#log.info({ lease: this.#o.name, epoch: term.epoch }, "started leading");
-    this.#call(() => this.#o.onStartedLeading(term.abort.signal));
+    void this.#call(() => this.#o.onStartedLeading(term.abort.signal));
   }
 
   #renewed(lease: Lease, sentAt: number): void {

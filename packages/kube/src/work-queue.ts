@@ -118,7 +118,7 @@ export class WorkQueue<K = string> {
    */
   async stop(options: { readonly graceMs?: number } = {}): Promise<void> {
     this.#state = "stopped";
-    for (const key of [...this.#delayed.keys()]) this.#undelay(key);
+    for (const key of this.#delayed.keys()) this.#undelay(key);
     this.#ready.clear();
     this.#again.clear();
     const { graceMs } = options;
