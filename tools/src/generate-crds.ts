@@ -43,9 +43,9 @@ export async function writeCrds(directory = DIRECTORY): Promise<void> {
 if (import.meta.main) {
   if (process.argv.includes("--check")) {
     const drift = await crdDrift();
-    for (const line of drift) console.error(`charts/podid/crds: ${line}`);
+    for (const line of drift) process.stderr.write(`charts/podid/crds: ${line}\n`);
     if (drift.length > 0) {
-      console.error("run: npm run -w @podid/crd-types generate");
+      process.stderr.write("run: npm run -w @podid/crd-types generate\n");
       process.exitCode = 1;
     }
   } else {

@@ -9,27 +9,40 @@ export interface PodProjectionOptions {
   readonly podIPs?: boolean;
 }
 
+type Labels = Readonly<Record<string, string>>;
+
+/** How a pod's parts are read; projectors differ in what they keep and share. */
+interface Readers {
+  readonly text: (text: string) => string;
+  readonly labels: (labels: JsonObject | undefined) => Labels;
+  readonly podIPs: (status: JsonObject | undefined) => readonly string[];
+}
+
 /** A Pod from the API, reduced to what matching needs; `undefined` when it has no UID, namespace or name. */
 export function podRecord(object: unknown): PodRecord | undefined {
-  return project(object, {}, (text) => text);
+  return project(object, { text: (text) => text, labels: stringMembers, podIPs: addressesOf });
 }
 
 /**
- * Like {@link podRecord}, for many pods: what they have in common (namespaces, nodes, ServiceAccounts, label values) is held once.
- * Every projector has a memory of its own, which is bounded.
+ * Like {@link podRecord}, for many pods: what they have in common (namespaces, nodes, ServiceAccounts, label values, and where
+ * only certain labels are kept those as a whole) is held once. Every projector has a memory of its own, which is bounded.
  */
-export function createPodProjector(options: PodProjectionOptions = {}): (object: unknown) => PodRecord | undefined {
-  const intern = createInterner();
-  return (object) => project(object, options, intern);
+export function createPodProjector({ labels: kept, podIPs = true }: PodProjectionOptions = {}): (
+  object: unknown,
+) => PodRecord | undefined {
+  const text = createPool<string>();
+  const intern = (value: string): string => text(value, () => value);
+  const readers: Readers = {
+    text: intern,
+    labels: kept === undefined ? (labels) => internedLabels(labels, intern) : keepingLabels(kept, intern),
+    podIPs: podIPs ? addressesOf : () => NO_ADDRESSES,
+  };
+  return (object) => project(object, readers);
 }
 
 const NO_ADDRESSES: readonly string[] = Object.freeze([]);
 
-function project(
-  object: unknown,
-  { labels: kept, podIPs = true }: PodProjectionOptions,
-  intern: (text: string) => string,
-): PodRecord | undefined {
+function project(object: unknown, readers: Readers): PodRecord | undefined {
   const metadata = objectAt(object, "metadata");
   const uid = stringAt(metadata, "uid");
   const namespace = stringAt(metadata, "namespace");
@@ -42,30 +55,36 @@ function project(
   const created = Date.parse(stringAt(metadata, "creationTimestamp") ?? "");
   return {
     uid,
-    namespace: intern(namespace),
+    namespace: readers.text(namespace),
     name,
-    nodeName: nodeName ? intern(nodeName) : undefined,
-    labels: labelsOf(objectAt(metadata, "labels"), kept, intern),
-    phase: phase === undefined ? undefined : intern(phase),
+    nodeName: nodeName ? readers.text(nodeName) : undefined,
+    labels: readers.labels(objectAt(metadata, "labels")),
+    phase: phase === undefined ? undefined : readers.text(phase),
     hostNetwork: spec?.["hostNetwork"] === true,
     deleting: stringAt(metadata, "deletionTimestamp") !== undefined,
     createdAt: Number.isNaN(created) ? 0 : created,
-    serviceAccountName: intern(stringAt(spec, "serviceAccountName") ?? ""),
-    podIPs: podIPs ? addressesOf(status) : NO_ADDRESSES,
+    serviceAccountName: readers.text(stringAt(spec, "serviceAccountName") ?? ""),
+    podIPs: readers.podIPs(status),
   };
 }
 
-function labelsOf(
-  labels: JsonObject | undefined,
-  kept: readonly string[] | undefined,
+function internedLabels(labels: JsonObject | undefined, intern: (text: string) => string): Labels {
+  const entries = Object.entries(stringMembers(labels));
+  return entries.length === 0
+    ? stringMembers(undefined)
+    : Object.fromEntries(entries.map(([key, value]) => [key, intern(value)]));
+}
+
+/** Of the kept labels alone there are few combinations, so pods share whole objects. */
+function keepingLabels(
+  kept: readonly string[],
   intern: (text: string) => string,
-): Readonly<Record<string, string>> {
-  const result: Record<string, string> = {};
-  for (const key of kept ?? Object.keys(labels ?? {})) {
-    const value = stringAt(labels, key);
-    if (value !== undefined) result[key] = intern(value);
-  }
-  return Object.keys(result).length === 0 ? stringMembers(undefined) : result;
+): (labels: JsonObject | undefined) => Labels {
+  const pool = createPool<Labels>();
+  return (labels) => {
+    const own = kept.map((key) => [key, stringAt(labels, key)] as const).filter(([, value]) => value !== undefined);
+    return pool(JSON.stringify(own), () => internedLabels(Object.fromEntries(own), intern));
+  };
 }
 
 function addressesOf(status: JsonObject | undefined): readonly string[] {
@@ -78,16 +97,20 @@ function addressesOf(status: JsonObject | undefined): readonly string[] {
   return single ? [single] : NO_ADDRESSES;
 }
 
-const MOST_INTERNED = 20_000;
+const MOST_POOLED = 20_000;
 
-/** Gives equal texts back as one. Label values of Deployments never end, so it forgets everything when it is full: that costs sharing, not correctness. */
-function createInterner(): (text: string) => string {
-  const known = new Map<string, string>();
-  return (text) => {
-    const same = known.get(text);
+/**
+ * Gives what was made for equal keys back as one. Label values of Deployments never end, so a pool forgets everything when it is
+ * full: that costs sharing, not correctness.
+ */
+function createPool<T>(): (key: string, make: () => T) => T {
+  const known = new Map<string, T>();
+  return (key, make) => {
+    const same = known.get(key);
     if (same !== undefined) return same;
-    if (known.size >= MOST_INTERNED) known.clear();
-    known.set(text, text);
-    return text;
+    if (known.size >= MOST_POOLED) known.clear();
+    const made = make();
+    known.set(key, made);
+    return made;
   };
 }

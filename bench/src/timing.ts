@@ -1,0 +1,32 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/** Milliseconds that `work` takes: the median of `runs`, after one that does not count. */
+export function medianMs(runs: number, work: () => unknown): number {
+  work();
+  const times: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const start = performance.now();
+    work();
+    times.push(performance.now() - start);
+  }
+  times.sort((a, b) => a - b);
+  return times[Math.floor(times.length / 2)] ?? 0;
+}
+
+/** Bytes of heap that what `make` returns holds on to. */
+export function retainedBytes(make: () => unknown): number {
+  const collect = garbageCollector();
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const kept = make();
+  collect();
+  const bytes = process.memoryUsage().heapUsed - before;
+  // Named again, so that it cannot be collected before it was measured.
+  return kept === undefined ? 0 : bytes;
+}
+
+function garbageCollector(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+}
