@@ -31,7 +31,7 @@ const KUBELET_CHAINS = ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"];
 /** @throws IptablesError when no iptables-save works here. */
 export async function readBackends(exec: Exec): Promise<Backends> {
   // Without -t the legacy program lists loaded tables only; with it, it would load them and so change the node.
-  const [nft, legacy] = await Promise.all([read(exec, NFT), read(exec, LEGACY)]);
+  const [nft, legacy] = await Promise.all([readIfUsable(exec, NFT), readIfUsable(exec, LEGACY)]);
   if (nft && legacy) {
     const active = prefersLegacy(nft.saved, legacy.saved) ? legacy : nft;
     return { active, other: active === nft ? legacy : nft };
@@ -46,6 +46,16 @@ export async function readBackend(exec: Exec, backend: Backend): Promise<SavedBa
   const found = await read(exec, backend);
   if (found) return found;
   throw new IptablesError(`${backend.save} has disappeared; install the package iptables`, 127, "");
+}
+
+/** A kernel may support only one of two installed backends; then the other one's programs fail. */
+async function readIfUsable(exec: Exec, backend: Backend): Promise<SavedBackend | undefined> {
+  try {
+    return await read(exec, backend);
+  } catch (error) {
+    if (error instanceof IptablesError) return undefined;
+    throw error;
+  }
 }
 
 async function read(exec: Exec, backend: Backend): Promise<SavedBackend | undefined> {

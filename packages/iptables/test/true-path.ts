@@ -1,0 +1,140 @@
+/**
+ * A node, a pod and IMDS as three network namespaces, IMDS behind a route, so that what the pod sends crosses FORWARD as
+ * on a real node. Runs inside `unshare --net --mount`, prints what happened as one line of JSON.
+ */
+import { fork, type ChildProcess } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { Agent, createServer, get } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { NodeRules, systemExec, type Exec } from "../src/index.ts";
+
+const METADATA = { host: "169.254.169.254", port: 80 };
+const POD = "10.1.0.2";
+
+type Answer = string;
+
+/** One GET: what answered, or the error's code. */
+function ask(agent: Agent | undefined): Promise<Answer> {
+  return new Promise((resolve) => {
+    const request = get({ ...METADATA, agent: agent ?? false, timeout: 400 }, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => (body += text));
+      response.once("end", () => resolve(body));
+    });
+    request.once("timeout", () => request.destroy(Object.assign(new Error("time-out"), { code: "timeout" })));
+    request.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  });
+}
+
+async function serve(name: string, host: string, port: number): Promise<void> {
+  const server = createServer((request, response) => response.end(`${name} ${request.socket.remoteAddress}`));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+}
+
+function role(namespace: string, name: string): Promise<ChildProcess> {
+  const child = fork(import.meta.filename, [name], {
+    execPath: "ip",
+    execArgv: ["netns", "exec", namespace, process.execPath],
+  });
+  return new Promise((resolve, reject) => {
+    child.once("message", () => resolve(child));
+    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}`)));
+  });
+}
+
+async function sh(...command: string[]): Promise<void> {
+  const [program = "", ...args] = command;
+  const result = await systemExec(program, args);
+  if (result.code !== 0) throw new Error(`${command.join(" ")}: ${result.stderr}`);
+}
+
+async function buildNode(): Promise<void> {
+  await sh("ip", "link", "set", "lo", "up");
+  for (const [name, node, peer] of [
+    ["pod", "10.1.0.1", POD],
+    ["imds", "10.2.0.1", "10.2.0.2"],
+  ] as const) {
+    await sh("ip", "netns", "add", name);
+    await sh("ip", "link", "add", `to-${name}`, "type", "veth", "peer", "name", "eth0", "netns", name);
+    await sh("ip", "address", "add", `${node}/30`, "dev", `to-${name}`);
+    await sh("ip", "link", "set", `to-${name}`, "up");
+    await sh("ip", "-n", name, "address", "add", `${peer}/30`, "dev", "eth0");
+    await sh("ip", "-n", name, "link", "set", "eth0", "up");
+    await sh("ip", "-n", name, "link", "set", "lo", "up");
+    await sh("ip", "-n", name, "route", "add", "default", "via", node);
+  }
+  await sh("ip", "-n", "imds", "address", "add", `${METADATA.host}/32`, "dev", "lo");
+  await sh("ip", "route", "add", METADATA.host, "via", "10.2.0.2");
+  for (const setting of ["ip_forward", "conf/all/route_localnet"]) writeFileSync(`/proc/sys/net/ipv4/${setting}`, "1");
+}
+
+async function main(backend: "nft" | "legacy"): Promise<void> {
+  await buildNode();
+  const [client] = await Promise.all([role("pod", "client"), role("imds", "imds"), serve("nmi", "127.0.0.1", 2579)]);
+  const inPod = (what: "fresh" | "kept" | "reconnect"): Promise<Answer> =>
+    new Promise((resolve) => {
+      client.once("message", (answer) => resolve(answer as Answer));
+      client.send(what);
+    });
+  const iptables = (...args: string[]): Promise<void> => sh(`iptables-${backend}`, ...args);
+  // Kubelet's mark makes this backend the node's.
+  await iptables("-t", "mangle", "-N", "KUBE-IPTABLES-HINT");
+  const rules = { metadataIp: METADATA.host, metadataPort: METADATA.port, targetIp: "127.0.0.1", targetPort: 2579 };
+  const withoutConntrack: Exec = (command, args, options) =>
+    command === "conntrack"
+      ? Promise.resolve({ code: 127, stdout: "", stderr: "" })
+      : systemExec(command, args, options);
+  const node = new NodeRules({ exec: systemExec, rules });
+  const bare = new NodeRules({ exec: withoutConntrack, rules });
+  const log: Record<string, unknown> = {};
+
+  log["before"] = [await inPod("fresh"), await inPod("kept")];
+  log["installed"] = await node.ensure();
+  log["redirected"] = [await inPod("fresh"), await inPod("kept")];
+  log["again"] = [await node.ensure(), await node.check()];
+  log["nodeItself"] = await ask(undefined);
+  await iptables("-t", "nat", "-F");
+  log["natWiped"] = [await node.check(), await inPod("fresh"), await ask(undefined)];
+  await iptables("-t", "filter", "-F");
+  log["filterWipedToo"] = [await inPod("fresh"), await ask(undefined)];
+  log["repaired"] = [await node.ensure(), await inPod("fresh")];
+
+  // A connection that is redirected survives another repair: its conntrack entry is not raw IMDS's.
+  await inPod("reconnect");
+  log["keptRedirected"] = await inPod("kept");
+  await iptables("-t", "filter", "-F", "podid-guard");
+  log["repairedUnderConnection"] = [await node.ensure(), await inPod("kept")];
+
+  await iptables("-t", "nat", "-I", "PREROUTING", "-i", "foreign0", "-j", "ACCEPT");
+  await node.remove();
+  await inPod("reconnect");
+  log["removed"] = [await inPod("fresh"), await inPod("kept"), await node.check()];
+  const left = await systemExec(`iptables-${backend}-save`, []);
+  log["left"] = left.stdout.split("\n").filter((line) => /aad-metadata|podid-guard|foreign0/.test(line));
+  // Without conntrack the kept connection stays on its raw path until the guard resets it.
+  await bare.ensure();
+  log["withoutConntrack"] = [await inPod("kept"), await inPod("fresh")];
+  process.stdout.write(`${JSON.stringify(log)}\n`);
+  process.exit(0);
+}
+
+/** In the pod: asks with a fresh connection or with the one kept open, by message. */
+async function client(): Promise<void> {
+  let kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  process.on("message", (what) => {
+    if (what === "reconnect") {
+      kept.destroy();
+      kept = new Agent({ keepAlive: true, maxSockets: 1 });
+      process.send?.("done");
+    } else void ask(what === "kept" ? kept : undefined).then((answer) => process.send?.(answer));
+  });
+  await delay(0);
+  process.send?.("ready");
+}
+
+const [wanted] = process.argv.slice(2);
+if (wanted === "client") await client();
+else if (wanted === "imds") {
+  await serve("raw", METADATA.host, METADATA.port);
+  process.send?.("ready");
+} else await main(wanted === "legacy" ? "legacy" : "nft");

@@ -1,0 +1,4 @@
+export { cacheFolder } from "./cache-folder.ts";
+export { findUp } from "./find-up.ts";
+export { MOUNT_SCRIPT, NamespacesForbiddenError, probeNamespaces, type NamespaceMode } from "./namespaces.ts";
+export { findNativeTools, MissingToolsError, type NativeTools } from "./native-tools.ts";

@@ -1,0 +1,42 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { join } from "node:path";
+
+/** Everything that a sandbox runs, and the Debian package that brings it. */
+export const PACKAGE_OF = {
+  ip: "iproute2",
+  iptables: "iptables",
+  "iptables-save": "iptables",
+  "iptables-restore": "iptables",
+  conntrack: "conntrack",
+  unshare: "util-linux",
+  nsenter: "util-linux",
+  mount: "mount",
+} as const;
+
+export type Program = keyof typeof PACKAGE_OF;
+export const PROGRAMS = Object.keys(PACKAGE_OF) as readonly Program[];
+
+/** Where system programs live; on Debian the last three are not in an ordinary user's PATH. */
+const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/** `path` (as of the PATH variable) with the system folders that it lacks. */
+export function systemPath(path: string | undefined): string {
+  const folders = (path ?? "/usr/bin:/bin").split(":").filter((folder) => folder !== "");
+  return [...folders, ...SYSTEM_FOLDERS.filter((folder) => !folders.includes(folder))].join(":");
+}
+
+export function missingPrograms(path: string): Program[] {
+  return PROGRAMS.filter((program) => !isInstalled(program, path));
+}
+
+function isInstalled(program: string, path: string): boolean {
+  return path.split(":").some((folder) => {
+    const file = join(folder, program);
+    try {
+      accessSync(file, constants.X_OK);
+      return statSync(file).isFile();
+    } catch {
+      return false;
+    }
+  });
+}
