@@ -203,9 +203,11 @@ export class EventRecorder {
 
   #drop(event: RecordedEvent, why: string): void {
     this.#dropped += 1;
-    const { kind, metadata } = event.involvedObject ?? {};
+    // Also for callers without types.
+    const { reason, involvedObject } = (event as RecordedEvent | null) ?? {};
+    const { kind, metadata } = involvedObject ?? {};
     this.#log.warn(
-      { reason: event.reason, object: `${kind} ${metadata?.namespace ?? ""}/${metadata?.name}`, why },
+      { reason, object: `${kind} ${metadata?.namespace ?? ""}/${metadata?.name}`, why },
       "event not recorded",
     );
   }

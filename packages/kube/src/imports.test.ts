@@ -1,0 +1,15 @@
+import { readdir, readFile } from "node:fs/promises";
+
+import { expect, test } from "vitest";
+
+const folder = new URL(".", import.meta.url);
+
+test("only the adapter knows @kubernetes/client-node, and that as a type", async () => {
+  const sources = (await readdir(folder)).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  const importing: string[] = [];
+  for (const name of sources) {
+    const text = await readFile(new URL(name, folder), "utf8");
+    for (const [line] of text.matchAll(/^import .*@kubernetes\/client-node.*$/gm)) importing.push(`${name}: ${line}`);
+  }
+  expect(importing).toEqual([expect.stringMatching(/^kubeconfig\.ts: import type /)]);
+});
