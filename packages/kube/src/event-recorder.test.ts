@@ -87,7 +87,7 @@ test("identical events raise the count by patch, several at once by one request;
     ["POST", 1],
     ["PATCH", 5],
   ]);
-  const { name } = (seen[0]?.body as KubeObject).metadata;
+  const { name } = (seen[0]!.body as KubeObject).metadata;
   expect(seen[2]).toMatchObject({
     path: `/api/v1/namespaces/ns/events/${name}`,
     contentType: "application/merge-patch+json",

@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
+  for (const end of ends.splice(0).toReversed()) await end();
 });
 
 async function listen(server: http.Server): Promise<string> {
@@ -83,11 +83,12 @@ async function replace(path: string, text: string): Promise<void> {
 test("sends method, path, query, body, headers and token; parses the answer", async () => {
   const seen: unknown[] = [];
   const transport = await plain(
-    async (request, response) => {
-      const body = (await all(request)).join("");
+    (request, response) => {
       const { "content-type": type, "user-agent": agent, authorization } = request.headers;
-      seen.push([request.method, request.url, body, type, agent, authorization]);
-      response.end('{"ok":true}');
+      void all(request).then((body) => {
+        seen.push([request.method, request.url, body.join(""), type, agent, authorization]);
+        response.end('{"ok":true}');
+      });
     },
     { token: "t" },
   );
@@ -269,7 +270,10 @@ test("requests share kept-alive connections, at most sixteen; streams have their
   const slow = Promise.all(Array.from({ length: 40 }, () => transport.request({ method: "GET", path: "/slow" })));
   for (let done = 0; done < 40;) {
     await new Promise((resolve) => setImmediate(resolve));
-    for (const answer of waiting.splice(0)) (done++, answer());
+    for (const answer of waiting.splice(0)) {
+      done++;
+      answer();
+    }
   }
   await slow;
   expect(sockets.size).toBeLessThanOrEqual(20 + 16);

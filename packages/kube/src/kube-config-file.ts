@@ -106,6 +106,7 @@ function parseFile(path: string, text: string): KubeConfigFile {
   } catch (cause) {
     // js-yaml's message quotes the source, which may be a key; its reason and line do not.
     const { reason, mark } = cause as { reason?: string; mark?: { line?: number } };
+    // oxlint-disable-next-line preserve-caught-error -- for the same reason
     throw new Error(
       `${path}: not YAML${mark?.line === undefined ? "" : `, line ${mark.line + 1}`}: ${reason ?? "unreadable"}; fix the kubeconfig`,
     );

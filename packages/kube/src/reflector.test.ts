@@ -36,7 +36,7 @@ function setUp(options: Partial<ReflectorOptions<Item>> = {}, api = new MemoryAp
     delete: (key, item) => told.push(`deleted ${key}=${String(item.value)}`),
     synced: () => told.push("synced"),
   });
-  running.push(reflector as Reflector<unknown>);
+  running.push(reflector);
   return { api, clock, reflector, told };
 }
 

@@ -228,8 +228,10 @@ test("no key ever runs twice at once, and every add is followed by a run that be
       queue.start();
       const lastAdd = new Map<string, number>();
       for (const { key, do: what } of steps) {
-        if (what === "add") (lastAdd.set(key, runs.filter((run) => run.startsWith(key)).length), queue.add(key));
-        else if (what === "addAfter") queue.addAfter(key, 20);
+        if (what === "add") {
+          lastAdd.set(key, runs.filter((run) => run.startsWith(key)).length);
+          queue.add(key);
+        } else if (what === "addAfter") queue.addAfter(key, 20);
         else if (what === "done") open.shift()?.done();
         else if (what === "fail") open.shift()?.fail(new Error("no"));
         else await clock.run(30);

@@ -56,13 +56,13 @@ export class MemoryApi implements KubeTransport {
 
   /** Ends all watches: cleanly, or as a broken connection. */
   cut(error?: Error): void {
-    for (const watcher of [...this.watchers]) watcher.end(error);
+    for (const watcher of this.watchers) watcher.end(error);
   }
 
   /** As an API server does whose cache lost its place. */
   expireWatches(): void {
     const object = { kind: "Status", code: 410, reason: "Expired", message: "too old resource version" };
-    for (const watcher of [...this.watchers]) {
+    for (const watcher of this.watchers) {
       watcher.push({ type: "ERROR", object });
       watcher.end();
     }

@@ -6,7 +6,7 @@ import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-x509.cryptoProvider.set(webcrypto as typeof crypto);
+x509.cryptoProvider.set(webcrypto);
 
 export interface Issued {
   readonly cert: string;
