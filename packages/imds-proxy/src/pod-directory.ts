@@ -5,6 +5,8 @@ export type Ownership =
   | { readonly kind: "pod"; readonly uid: string }
   /** No pod of this node has it (yet). */
   | { readonly kind: "unknown" }
+  /** It is nobody's that could have an identity: the node itself, a pod in the node's network. */
+  | { readonly kind: "denied"; readonly denial: Denial }
   /** Several live pods claim it, or the sources disagree. */
   | { readonly kind: "ambiguous"; readonly message: string }
   /** The caches are not filled; nothing may be concluded from them. */

@@ -53,6 +53,10 @@ export interface TokenServiceRules extends DecisionRules {
   readonly unknownPodMs: number;
   readonly parkedPerPod: number;
   readonly parkedTotal: number;
+  /** Status when an identity is still not attached; upstream's was 404, or 503 with a long Retry-After. */
+  readonly lateStatus: 404 | 503 | 504;
+  /** Seconds; undefined: 1 to 3 by chance, so that the clients of one node do not come back together. */
+  readonly lateRetryAfter: number | undefined;
 }
 
 export const DEFAULT_RULES: TokenServiceRules = {
@@ -62,6 +66,8 @@ export const DEFAULT_RULES: TokenServiceRules = {
   foreignIdentityStatus: 403,
   parkedPerPod: 32,
   parkedTotal: 1_024,
+  lateStatus: 504,
+  lateRetryAfter: undefined,
 };
 
 export interface TokenServiceOptions {
@@ -224,6 +230,10 @@ export class TokenService {
         return this.#park(call.address, deadlineMs, timing, 500, "address-ambiguous", owner.message);
       case "unknown":
         return this.#unknown(call, timing);
+      case "denied": {
+        const { reason, message } = owner.denial;
+        return { kind: "final", result: this.#error(403, reason, message, "denied", timing, {}) };
+      }
       case "pod":
     }
     const first = this.#owners.get(call.connection);
@@ -249,7 +259,7 @@ export class TokenService {
       }
       case "park": {
         const { denial, recheckInMs } = decision;
-        const late = this.#park(standing.pod.uid, deadlineMs, timing, 504, denial.reason, `${denial.message}; not there after ${Math.round(this.#rules.maxWaitMs / 1000)} s`, standing);
+        const late = this.#park(standing.pod.uid, deadlineMs, timing, this.#rules.lateStatus, denial.reason, `${denial.message}; not there after ${Math.round(this.#rules.maxWaitMs / 1000)} s`, standing);
         return recheckInMs === undefined ? late : { ...late, recheckInMs };
       }
       case "serve": {
@@ -313,8 +323,8 @@ export class TokenService {
     return { kind: "final", result: { ...result, reply: { ...result.reply, close: true } } };
   }
 
-  #park(key: string, untilMs: number, timing: Timing, status: 500 | 504, reason: string, message: string, standing?: Standing): Extract<State, { kind: "park" }> {
-    const retryAfter = status === 500 ? 1 : 1 + Math.floor(this.#options.random() * 3);
+  #park(key: string, untilMs: number, timing: Timing, status: 404 | 500 | 503 | 504, reason: string, message: string, standing?: Standing): Extract<State, { kind: "park" }> {
+    const retryAfter = status === 500 ? 1 : (this.#rules.lateRetryAfter ?? 1 + Math.floor(this.#options.random() * 3));
     const late = this.#error(status, reason, message, "timeout", timing, standing === undefined ? {} : podFacts(standing), retryAfter);
     return { kind: "park", key, untilMs, late };
   }

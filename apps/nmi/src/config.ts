@@ -1,0 +1,120 @@
+import { parseCommandLine } from "@podid/service";
+import type { CommandLine } from "@podid/service";
+import { isIPv4 } from "node:net";
+import { FLAGS } from "./flags.ts";
+
+type Values = CommandLine<typeof FLAGS>["values"];
+
+/** What NMI runs with. Durations in milliseconds. */
+export interface Config {
+  readonly node: string;
+  readonly kubeconfig: string | undefined;
+  readonly listenAddress: string;
+  readonly port: number;
+  readonly metadataIp: string;
+  readonly metadataPort: number;
+  /** 0: only once. */
+  readonly rulesIntervalMs: number;
+  readonly forceNamespaced: boolean;
+  readonly mode: "standard" | "managed";
+  readonly micNamespace: string;
+  readonly micServiceAccount: string | undefined;
+  readonly lifecycleNamespace: string;
+  readonly probePort: number;
+  readonly metricsPort: number;
+  readonly ownAssignedOnly: boolean;
+  readonly blockInstanceMetadata: boolean;
+  readonly metadataHeaderRequired: boolean;
+  readonly allowKubenet: boolean;
+  readonly kubeletConfig: string;
+  readonly userAgentSuffix: string | undefined;
+  readonly maxWaitMs: number;
+  readonly bindingGraceMs: number;
+  readonly foreignIdentityStatus: 403 | 404;
+  readonly lateStatus: 404 | 503 | 504;
+  readonly lateRetryAfter: number | undefined;
+  readonly tokenCache: boolean;
+  readonly imdsRate: number;
+  readonly imdsConcurrency: number;
+  readonly drainMs: number;
+  readonly logFormat: "text" | "json";
+  readonly verbosity: number;
+}
+
+export type Command =
+  | { readonly kind: "run"; readonly config: Config }
+  | { readonly kind: "cleanup"; readonly config: Config }
+  | { readonly kind: "help" }
+  | { readonly kind: "version" }
+  | { readonly kind: "errors"; readonly errors: readonly string[] };
+
+const UPSTREAM_WAITING = ["retry-attempts-for-created", "retry-attempts-for-assigned", "find-identity-retry-interval"] as const;
+
+/** Reads the whole command line; all mistakes at once. `nmi cleanup` takes the rules out and needs no node. */
+export function readCommand(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
+  const parsed = parseCommandLine(FLAGS, { argv, env });
+  if (!parsed.ok) return { kind: "errors", errors: parsed.errors };
+  const { values, given, positional } = parsed.commandLine;
+  if (values.help) return { kind: "help" };
+  if (values.version) return { kind: "version" };
+  const cleanup = positional[0] === "cleanup" && positional.length === 1;
+  const errors = [...(cleanup ? [] : problems(values, positional)), ...addressProblems(values)];
+  if (errors.length > 0) return { kind: "errors", errors };
+  const config = toConfig(values, given, env);
+  return cleanup ? { kind: "cleanup", config } : { kind: "run", config };
+}
+
+function problems(values: Values, positional: readonly string[]): string[] {
+  const errors = positional.map((word) => `${JSON.stringify(word)} is no command; give nothing, or cleanup`);
+  if (values.node === "") errors.push("--node: the node's name is missing; set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)");
+  if (values["operation-mode"] === "managed" && !values.forceNamespaced) {
+    errors.push("--operation-mode: managed mode not intialized in force namespaced mode; add --forceNamespaced");
+  }
+  if (values["nmi-port"] === 0) errors.push("--nmi-port: 0 is not a port that rules can lead to; give a fixed one, as 2579");
+  return errors;
+}
+
+function addressProblems(values: Values): string[] {
+  return (["nmi-listen-address", "metadata-ip"] as const)
+    .filter((name) => !isIPv4(values[name]))
+    .map((name) => `--${name}: ${JSON.stringify(values[name])} is not an IPv4 address; IMDS is IPv4 only`);
+}
+
+function toConfig(values: Values, given: ReadonlySet<string>, env: Readonly<Record<string, string | undefined>>): Config {
+  const upstreamWaiting = UPSTREAM_WAITING.some((name) => given.has(name));
+  const attempts = values["retry-attempts-for-created"] + values["retry-attempts-for-assigned"];
+  const retryAfter = values["set-retry-after-header"];
+  return Object.freeze({
+    node: values.node,
+    kubeconfig: values.kubeconfig || undefined,
+    listenAddress: values["nmi-listen-address"],
+    port: values["nmi-port"],
+    metadataIp: values["metadata-ip"],
+    metadataPort: values["metadata-port"],
+    rulesIntervalMs: values["ipt-update-interval-sec"] * 1000,
+    forceNamespaced: values.forceNamespaced,
+    mode: values["operation-mode"],
+    micNamespace: values.MICNamespace,
+    micServiceAccount: values["mic-service-account"] || undefined,
+    lifecycleNamespace: given.has("MICNamespace") ? values.MICNamespace : env["POD_NAMESPACE"] || values.MICNamespace,
+    probePort: values["http-probe-port"],
+    metricsPort: values["prometheus-port"],
+    ownAssignedOnly: values.enableScaleFeatures,
+    blockInstanceMetadata: values["block-instance-metadata"],
+    metadataHeaderRequired: values["metadata-header-required"],
+    allowKubenet: values["allow-network-plugin-kubenet"],
+    kubeletConfig: values["kubelet-config"],
+    userAgentSuffix: values["custom-user-agent"] || undefined,
+    maxWaitMs: upstreamWaiting ? attempts * values["find-identity-retry-interval"] * 1000 : values["max-wait"],
+    bindingGraceMs: values["binding-grace"],
+    foreignIdentityStatus: values["foreign-identity-status"] === "404" ? 404 : 403,
+    lateStatus: retryAfter ? 503 : upstreamWaiting ? 404 : 504,
+    lateRetryAfter: retryAfter ? 20 : undefined,
+    tokenCache: values["token-cache"],
+    imdsRate: values["imds-rate"],
+    imdsConcurrency: values["imds-concurrency"],
+    drainMs: values["drain-timeout"],
+    logFormat: values["log-format"],
+    verbosity: values.v,
+  });
+}
