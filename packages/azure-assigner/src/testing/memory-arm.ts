@@ -65,7 +65,7 @@ export class MemoryArm implements Arm {
   patch(group: NodeGroup, patch: IdentityPatch, { ifMatch, signal }: PatchOptions = {}): Promise<ComputeState> {
     return this.#call("patch", signal, async () => {
       this.patches.push({ group: group.key, patch });
-      await this.beforePatch?.(group, patch);
+      await orAborted(signal, this.beforePatch?.(group, patch));
       signal?.throwIfAborted();
       const machine = this.machine(group);
       if (ifMatch !== undefined && ifMatch !== `"${machine.revision}"`) {
@@ -139,6 +139,13 @@ export class MemoryArm implements Arm {
     if (fault !== undefined) throw new ArmError(fault.problem);
     return await action();
   }
+}
+
+function orAborted(signal: AbortSignal | undefined, work: Promise<void> | void): Promise<void> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+  return Promise.race([Promise.resolve(work), aborted]);
 }
 
 function clientIdOf(id: string): string {

@@ -1,0 +1,134 @@
+import { parse } from "yaml";
+
+/** MIC's access to Azure, from azure.json or from the environment. */
+export interface CloudConfig {
+  readonly cloud: string;
+  readonly tenantId: string;
+  readonly credential:
+    | { readonly kind: "secret"; readonly clientId: string; readonly clientSecret: string }
+    /** Without client id: the system-assigned one. */
+    | { readonly kind: "managedIdentity"; readonly clientId: string | undefined }
+    /** The projected token of a federated ServiceAccount. */
+    | { readonly kind: "workloadIdentity"; readonly clientId: string; readonly tokenFile: string };
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly vmType: string;
+  /** Client id of the cluster's own identity, which is never detached. */
+  readonly clusterIdentity: string | undefined;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Fields {
+  readonly cloud: string;
+  readonly tenantId: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly vmType: string;
+  readonly useManagedIdentity: boolean;
+  readonly userAssignedIdentity: string;
+}
+
+/**
+ * Reads azure.json, which upstream parsed as YAML.
+ * @throws {Error} that names the field and what belongs there; never its value where that may be a secret
+ */
+export function cloudConfigFromFile(text: string, environment: Environment): CloudConfig {
+  let file: unknown;
+  try {
+    file = parse(text);
+  } catch (error) {
+    throw new Error(`the cloud config is neither JSON nor YAML: ${(error as Error).message.split("\n", 1)[0]}`, {
+      cause: error,
+    });
+  }
+  if (typeof file !== "object" || file === null || Array.isArray(file))
+    throw new Error("the cloud config is no object; give the contents of azure.json");
+  const values = file as Record<string, unknown>;
+  const value = (field: string): string => {
+    const found = values[field];
+    if (found === undefined || found === null) return "";
+    if (typeof found === "object") throw new Error(`${field} in the cloud config is an object; give a text`);
+    return String(found);
+  };
+  return cloudConfig(
+    {
+      cloud: value("cloud"),
+      tenantId: value("tenantId"),
+      clientId: value("aadClientId"),
+      clientSecret: value("aadClientSecret"),
+      subscriptionId: value("subscriptionId"),
+      resourceGroup: value("resourceGroup"),
+      vmType: value("vmType"),
+      useManagedIdentity: value("useManagedIdentityExtension").toLowerCase() === "true",
+      userAssignedIdentity: value("userAssignedIdentityID"),
+    },
+    environment,
+    { tenantId: "tenantId", clientId: "aadClientId", clientSecret: "aadClientSecret" },
+  );
+}
+
+/** Reads upstream's environment variables. @throws as {@link cloudConfigFromFile} */
+export function cloudConfigFromEnvironment(environment: Environment): CloudConfig {
+  const value = (name: string): string => environment[name]?.trim() ?? "";
+  return cloudConfig(
+    {
+      cloud: value("CLOUD"),
+      tenantId: value("TENANT_ID"),
+      clientId: value("CLIENT_ID"),
+      clientSecret: value("CLIENT_SECRET"),
+      subscriptionId: value("SUBSCRIPTION_ID"),
+      resourceGroup: value("RESOURCE_GROUP"),
+      vmType: value("VM_TYPE"),
+      useManagedIdentity: value("USE_MSI").toLowerCase() === "true",
+      userAssignedIdentity: value("USER_ASSIGNED_MSI_CLIENT_ID"),
+    },
+    environment,
+    { tenantId: "TENANT_ID", clientId: "CLIENT_ID", clientSecret: "CLIENT_SECRET" },
+  );
+}
+
+function cloudConfig(
+  fields: Fields,
+  environment: Environment,
+  names: { readonly tenantId: string; readonly clientId: string; readonly clientSecret: string },
+): CloudConfig {
+  const { cloud, subscriptionId, resourceGroup, vmType, userAssignedIdentity } = fields;
+  const common = {
+    // go-autorest knows no default; AKS always writes the name, other installers need not.
+    cloud: cloud === "" ? "AzurePublicCloud" : cloud,
+    subscriptionId,
+    resourceGroup,
+    vmType,
+    clusterIdentity: userAssignedIdentity === "" ? undefined : userAssignedIdentity,
+  };
+  if (fields.useManagedIdentity) {
+    return {
+      ...common,
+      tenantId: fields.tenantId,
+      credential: { kind: "managedIdentity", clientId: common.clusterIdentity },
+    };
+  }
+  const tokenFile = environment["AZURE_FEDERATED_TOKEN_FILE"] ?? "";
+  const federatedClient = fields.clientId || (environment["AZURE_CLIENT_ID"] ?? "");
+  const federatedTenant = fields.tenantId || (environment["AZURE_TENANT_ID"] ?? "");
+  if (fields.clientSecret === "" && tokenFile !== "" && federatedClient !== "" && federatedTenant !== "") {
+    return {
+      ...common,
+      tenantId: federatedTenant,
+      credential: { kind: "workloadIdentity", clientId: federatedClient, tokenFile },
+    };
+  }
+  const missing = (["tenantId", "clientId", "clientSecret"] as const)
+    .filter((field) => fields[field] === "")
+    .map((field) => names[field]);
+  if (missing.length > 0) {
+    throw new Error(
+      `no credential for Azure: ${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not set; set ${missing.length === 1 ? "it" : "them"}, or use a managed identity (useManagedIdentityExtension, USE_MSI)`,
+    );
+  }
+  const { tenantId, clientId, clientSecret } = fields;
+  return { ...common, tenantId, credential: { kind: "secret", clientId, clientSecret } };
+}

@@ -1,0 +1,116 @@
+import { hostname } from "node:os";
+import {
+  booleanFlag,
+  choiceFlag,
+  durationFlag,
+  integerFlag,
+  listFlag,
+  LOGGING_FLAGS,
+  numberFlag,
+  portFlag,
+  stringFlag,
+} from "@podid/service";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** Every flag of MIC: upstream's spellings and defaults, and podid's own below. */
+export const MIC_FLAGS = {
+  kubeconfig: stringFlag({ default: "", help: "Path of a kubeconfig; empty: the pod's ServiceAccount." }),
+  cloudconfig: stringFlag({
+    default: "",
+    help: "Path of azure.json; empty: the environment variables CLOUD, TENANT_ID, CLIENT_ID, CLIENT_SECRET, SUBSCRIPTION_ID, RESOURCE_GROUP, VM_TYPE, USE_MSI, USER_ASSIGNED_MSI_CLIENT_ID.",
+  }),
+  forceNamespaced: booleanFlag({
+    default: false,
+    env: "FORCENAMESPACED",
+    help: "Identities and bindings serve pods of their own namespace only.",
+  }),
+  version: booleanFlag({ default: false, help: "Print the version and exit." }),
+  help: booleanFlag({ default: false, help: "Print this text and exit." }),
+  syncRetryDuration: durationFlag({
+    default: 3600 * SECOND,
+    min: SECOND,
+    help: "How often everything is looked through again although nothing changed.",
+  }),
+  "leader-election-instance": stringFlag({
+    default: hostname(),
+    help: "Name of this instance in the leader election; must differ between replicas.",
+  }),
+  "leader-election-namespace": stringFlag({
+    default: "",
+    help: "Namespace of the Lease; empty: MIC's own (upstream: default).",
+  }),
+  "leader-election-name": stringFlag({ default: "aad-pod-identity-mic", help: "Name of the Lease." }),
+  "leader-election-duration": durationFlag({
+    default: 15 * SECOND,
+    min: SECOND,
+    help: "How long a leader that died keeps the others waiting.",
+  }),
+  "http-probe-port": portFlag({ default: 8080, help: "Port of /healthz, /livez and /readyz." }),
+  "prometheus-port": portFlag({ default: 8888, help: "Port of /metrics." }),
+  enableProfile: booleanFlag({
+    default: false,
+    help: "Profiling.",
+    ignored: "Node's inspector does it: start with NODE_OPTIONS=--inspect.",
+  }),
+  enableScaleFeatures: booleanFlag({
+    default: false,
+    help: "Features for large clusters.",
+    ignored: "They are always on.",
+  }),
+  createDeleteBatch: integerFlag({
+    default: 20,
+    min: 1,
+    help: "Writes to the API server in flight per VM or scale set.",
+  }),
+  clientQps: numberFlag({
+    default: 5,
+    min: 0,
+    help: "Requests per second to the API server.",
+    ignored: "The API server's priority and fairness is the limit; its Retry-After is obeyed.",
+  }),
+  "immutable-user-msis": listFlag({ default: [], help: "Client ids of identities that are never detached." }),
+  "config-map-name": stringFlag({
+    default: "aad-pod-identity-config",
+    help: "ConfigMap that records the type upgrade.",
+    ignored: "Field names from before 1.6 are understood as they are.",
+  }),
+  "type-upgrade-status-key": stringFlag({
+    default: "type-upgrade-status",
+    help: "Key in that ConfigMap.",
+    ignored: "See config-map-name.",
+  }),
+  "enable-type-upgrade": booleanFlag({
+    default: true,
+    help: "Rewrite objects from before 1.6.",
+    ignored: "See config-map-name.",
+  }),
+  "update-user-msi-max-retry": integerFlag({
+    default: 2,
+    min: 0,
+    help: "Retries of an ARM update within one attempt, after conflicts.",
+  }),
+  "update-user-msi-retry-interval": durationFlag({
+    default: SECOND,
+    help: "Pause before the first of them; it doubles.",
+  }),
+  "identity-assignment-reconcile-interval": durationFlag({
+    default: 3 * MINUTE,
+    min: SECOND,
+    help: "How often each VM and scale set is compared with what ARM says.",
+  }),
+  "custom-user-agent": stringFlag({ default: "", help: "Appended to the user agent of all requests." }),
+  ...LOGGING_FLAGS,
+  "probe-host": stringFlag({ default: "", help: "Address that probes and metrics listen on; empty: all." }),
+  "dry-run": booleanFlag({ default: false, help: "Log what would be attached and detached, and write nothing." }),
+  "adopt-upstream": choiceFlag({
+    default: "all",
+    choices: ["all", "assigned", "none"],
+    help: "Which AzureAssignedIdentities of aad-pod-identity tell what it attached, and so may be detached: all but those in Created, only Assigned ones, or none.",
+  }),
+  "compute-api-version": stringFlag({
+    default: "",
+    help: "Version of Azure's compute API; empty: the client library's. Sovereign clouds lag behind.",
+  }),
+} as const;

@@ -1,0 +1,190 @@
+import type { ArmProblem, Assigner, AssignOutcome, IdentityRef, LedgerStore, Plan } from "@podid/azure-assigner";
+import { ASSIGNED_IDENTITY_FINALIZER, IDENTITY_TYPE } from "@podid/crd-types";
+import type { Clock } from "@podid/kube";
+import type { Logger } from "@podid/service";
+import { pair } from "../assigned/pairing.ts";
+import type { Scope, World } from "../world.ts";
+import { backoffMs } from "./observation.ts";
+import type { Observation, Observations, Refusal } from "./observation.ts";
+import type { Protection } from "./protection.ts";
+
+export type AdoptionMode = "all" | "assigned" | "none";
+
+export interface AttacherOptions {
+  readonly world: World;
+  readonly observations: Observations;
+  readonly assigner: Assigner;
+  readonly ledgers: LedgerStore & { ownsAnything(groupKey: string): boolean };
+  readonly protection: Protection;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Which AzureAssignedIdentities of upstream's controller tell what it attached. */
+  readonly adoptUpstream: AdoptionMode;
+  readonly forceNamespaced: boolean;
+  readonly dryRun: boolean;
+  /** How often every group is compared with what ARM says. */
+  readonly reconcileIntervalMs: number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Leader epoch. */
+  readonly epoch: () => number;
+  /** Why nothing may be written any more. */
+  readonly fenced: () => string | undefined;
+  /** The group's objects may be brought up to date. */
+  readonly onSeen: (groupKey: string) => void;
+}
+
+/** Brings ARM to what a group's pods need and notes what it saw. One call per group at a time. */
+export class Attacher {
+  readonly #o: AttacherOptions;
+
+  constructor(options: AttacherOptions) {
+    this.#o = options;
+  }
+
+  async attach(groupKey: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
+    const { world, ledgers, assigner, protection, observations, log } = this.#o;
+    const scope = world.scope(groupKey);
+    const { group } = scope;
+    if (group === undefined) return undefined;
+    const idle = world.assignedIn(scope).length === 0 && world.assignmentsIn(scope).length === 0;
+    if (idle && !ledgers.ownsAnything(groupKey)) {
+      observations.delete(groupKey);
+      return undefined;
+    }
+
+    const outcome = await assigner.assign({
+      group,
+      desired: () => this.#desired(scope.key),
+      skip: () => this.#skip(scope.key),
+      isProtected: (identity) => protection.isProtected(identity),
+      adoptable: () => this.#adoptable(scope),
+      epoch: this.#o.epoch(),
+      fenced: this.#o.fenced,
+      dryRun: this.#o.dryRun,
+      signal,
+      onPlan: (plan) => this.#logPlan(group.name, plan),
+      onAdopt: (keys) =>
+        log.info(
+          { group: group.id, identities: keys },
+          `taking over ${keys.length} identities that aad-pod-identity attached to ${group.name}`,
+        ),
+      onDetaching: (keys) => observations.forget(groupKey, keys),
+    });
+    if (outcome.problem?.kind === "gone") await this.#machineGone(scope, outcome.problem);
+    else this.#note(groupKey, outcome);
+    if (outcome.kind === "fenced") return undefined;
+    this.#o.onSeen(groupKey);
+    return { requeueAfterMs: this.#nextLookMs(groupKey) };
+  }
+
+  #desired(groupKey: string): IdentityRef[] {
+    const { world } = this.#o;
+    const refs: IdentityRef[] = [];
+    for (const { identity } of world.assignmentsIn(world.scope(groupKey))) {
+      const isManaged = (identity.spec.type ?? IDENTITY_TYPE.userAssigned) === IDENTITY_TYPE.userAssigned;
+      if (isManaged && identity.resourceKey !== undefined) {
+        refs.push({ key: identity.resourceKey, id: identity.spec.resourceID ?? identity.resourceKey });
+      }
+    }
+    return refs;
+  }
+
+  /**
+   * What has to wait: identities that ARM refused lately; those for which no object exists yet (object first, then ARM); and those
+   * whose object does not say Unassigned yet (status first, then ARM).
+   */
+  #skip(groupKey: string): Set<string> {
+    const { world, observations, clock, forceNamespaced } = this.#o;
+    const keys = new Set<string>();
+    for (const [key, { until }] of observations.of(groupKey).refused) if (clock.now() < until) keys.add(key);
+    const scope = world.scope(groupKey);
+    const { pairs, missing, surplus } = pair(world.assignmentsIn(scope), world.assignedIn(scope), forceNamespaced);
+    const covered = new Set(pairs.map(({ assignment }) => assignment.identity.resourceKey));
+    for (const { identity } of missing) {
+      if (identity.resourceKey !== undefined && !covered.has(identity.resourceKey)) keys.add(identity.resourceKey);
+    }
+    for (const { resourceKey, status, deleting } of surplus) {
+      if (resourceKey !== undefined && status === "Assigned" && !deleting && !covered.has(resourceKey))
+        keys.add(resourceKey);
+    }
+    return keys;
+  }
+
+  /** What upstream's controller attached, as its own objects tell: it detaches by them, and its Created ones may never have been attached. */
+  #adoptable(scope: Scope): Set<string> {
+    const { world, adoptUpstream } = this.#o;
+    const keys = new Set<string>();
+    if (adoptUpstream === "none") return keys;
+    const statuses = adoptUpstream === "assigned" ? ["Assigned"] : ["Assigned", "Unassigned", ""];
+    for (const { podUid, resourceKey, status, finalizers } of world.assignedIn(scope)) {
+      const byUpstream = podUid === undefined && finalizers.includes(ASSIGNED_IDENTITY_FINALIZER);
+      if (byUpstream && resourceKey !== undefined && statuses.includes(status)) keys.add(resourceKey);
+    }
+    return keys;
+  }
+
+  #note(groupKey: string, outcome: AssignOutcome): void {
+    const { observations, clock } = this.#o;
+    const before = observations.of(groupKey);
+    const now = clock.now();
+    const refused = new Map<string, Refusal>();
+    for (const [key, refusal] of before.refused) if (now < refusal.until) refused.set(key, refusal);
+    for (const [key, problem] of outcome.refused) {
+      const attempts = (before.refused.get(key)?.attempts ?? 0) + 1;
+      refused.set(key, { problem, attempts, until: now + Math.max(problem.retryAfterMs ?? 0, backoffMs(attempts)) });
+    }
+    const observation: Observation = {
+      seenAt: outcome.state === undefined ? before.seenAt : now,
+      attached: outcome.state?.attached ?? before.attached,
+      owned: outcome.state === undefined ? before.owned : outcome.owned,
+      refused,
+      ...(outcome.problem !== undefined && { blocked: this.#blocked(before, outcome.problem) }),
+    };
+    observations.set(groupKey, observation);
+  }
+
+  #blocked(before: Observation, problem: ArmProblem): NonNullable<Observation["blocked"]> {
+    const attempts = (before.blocked?.attempts ?? 0) + 1;
+    const delayMs = problem.retryAfterMs ?? Math.min(60_000, backoffMs(attempts));
+    this.#o.log.error(
+      { reason: problem.kind, code: problem.code, status: problem.status, retryInMs: delayMs },
+      `failed to update user-assigned identities, error: ${problem.message}`,
+    );
+    return { problem, attempts, until: this.#o.clock.now() + delayMs };
+  }
+
+  /** The VM or scale set does not exist: nothing is attached, and its ledger is void. */
+  async #machineGone(scope: Scope, problem: ArmProblem): Promise<void> {
+    const { observations, ledgers, clock, fenced } = this.#o;
+    if (scope.group !== undefined && fenced() === undefined) await ledgers.remove(scope.group);
+    const blocked = this.#blocked(observations.of(scope.key), problem);
+    observations.set(scope.key, {
+      seenAt: clock.now(),
+      attached: new Map(),
+      owned: new Set(),
+      refused: new Map(),
+      blocked,
+    });
+  }
+
+  #nextLookMs(groupKey: string): number {
+    const { reconcileIntervalMs, random, observations, clock } = this.#o;
+    const { blocked, refused } = observations.of(groupKey);
+    const now = clock.now();
+    const dates = [...refused.values()].map(({ until }) => until - now);
+    if (blocked !== undefined) dates.push(blocked.until - now);
+    // Spread, so that the groups of a big cluster do not come all at once.
+    return Math.max(1, Math.min(reconcileIntervalMs * (0.9 + random() / 5), ...dates));
+  }
+
+  #logPlan(name: string, { attach, detach }: Plan): void {
+    const ids = (refs: readonly IdentityRef[]): string => refs.map(({ id }) => id).join(" ");
+    const prefix = this.#o.dryRun ? "dry run: would be " : "";
+    if (attach.length + detach.length === 0) return;
+    this.#o.log.info(
+      { attach: attach.map(({ id }) => id), detach: detach.map(({ id }) => id) },
+      `${prefix}updating user-assigned identities on ${name}, assign [${ids(attach)}], unassign [${ids(detach)}]`,
+    );
+  }
+}

@@ -1,0 +1,209 @@
+import { API_VERSION, ASSIGNED_IDENTITY_FINALIZER } from "@podid/crd-types";
+import type { Assignment } from "@podid/matcher";
+import { KubeError } from "@podid/kube";
+import type { Clock, KubeObject, ResourceClient } from "@podid/kube";
+import type { Logger } from "@podid/service";
+import { assignedIdentityObject, namespaceOf, rewritePatch } from "../assigned/object.ts";
+import type { AssignedRecord } from "../assigned/record.ts";
+import type { WriteTimer } from "../metrics.ts";
+import type { Scope, World } from "../world.ts";
+import { bookkeeping } from "./bookkeeping.ts";
+import type { Bookkeeping } from "./bookkeeping.ts";
+import { eachLimited } from "./each-limited.ts";
+import type { Announcer } from "./announcer.ts";
+import type { Observations } from "./observation.ts";
+import type { Protection } from "./protection.ts";
+
+export interface BookkeeperOptions {
+  readonly world: World;
+  readonly observations: Observations;
+  readonly protection: Protection;
+  readonly client: ResourceClient;
+  readonly announcer: Announcer;
+  readonly metrics: WriteTimer;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly forceNamespaced: boolean;
+  readonly dryRun: boolean;
+  /** Writes in flight per group. */
+  readonly batch: number;
+  readonly trustMs: number;
+  readonly fenced: () => string | undefined;
+  readonly onNeedsArm: (groupKey: string) => void;
+}
+
+const MOST_ROUNDS = 4;
+
+/** Keeps a scope's AzureAssignedIdentities in step with what its pods are entitled to and with what ARM holds. */
+export class Bookkeeper {
+  readonly #o: BookkeeperOptions;
+
+  constructor(options: BookkeeperOptions) {
+    this.#o = options;
+  }
+
+  /** @throws what the first write that failed threw, after all others were tried */
+  async keep(scopeKey: string): Promise<void> {
+    const { world, log, dryRun, onNeedsArm, fenced, announcer, batch } = this.#o;
+    // A new object may be assignable at once, a removed one may free a name: what our own writes lead to is done right away.
+    for (let round = 0; round < MOST_ROUNDS && fenced() === undefined; round += 1) {
+      const scope = world.scope(scopeKey);
+      const todo = this.#decide(scope);
+      const { create, rewrite, unassign, remove, fail, needsArm } = todo;
+      if (countWrites(todo) > 0) {
+        log.info(
+          {},
+          `${dryRun ? "dry run: " : ""}processing node ${scope.group?.name ?? scope.nodeNames.join(" ")}, add [${create.map(({ pod, identity }) => `${pod.name}-${pod.namespace}-${identity.name}`).join(" ")}], del [${names([...unassign, ...remove])}], update [${names(rewrite.map(({ record }) => record))}]`,
+        );
+      }
+      if (!dryRun) {
+        for (const { assignment, record, error } of fail) announcer.applyFailed(assignment, record, error);
+        const errors = await eachLimited(batch, this.#writes(scope, todo));
+        if (errors.length > 0) throw errors[0];
+      }
+      if (needsArm) onNeedsArm(scopeKey);
+      if (dryRun || countWrites(todo) === 0) return;
+    }
+  }
+
+  #decide(scope: Scope): Bookkeeping {
+    const { world, observations, protection, clock, forceNamespaced, trustMs } = this.#o;
+    const observation = observations.of(scope.key);
+    return bookkeeping({
+      assignments: world.assignmentsIn(scope),
+      records: world.assignedIn(scope),
+      ...(scope.unattachable !== undefined && { unattachable: scope.unattachable }),
+      observation,
+      staysAttached: (key) => {
+        const attached = observation.attached.get(key);
+        return attached !== undefined && protection.isProtected(attached);
+      },
+      forceNamespaced,
+      now: clock.now(),
+      trustMs,
+    });
+  }
+
+  *#writes(scope: Scope, { create, rewrite, assign, unassign, remove }: Bookkeeping): Iterable<() => Promise<void>> {
+    const doomed = new Set(remove.map(({ key }) => key));
+    for (const { assignment, record } of assign) yield () => this.#assign(assignment, record);
+    for (const assignment of create) {
+      // The object of a former pod of the same name is on its way out; its name is free in a moment.
+      if (!this.#waitsForName(assignment, doomed)) yield () => this.#create(assignment);
+    }
+    for (const { assignment, record, status } of rewrite) {
+      yield async () => {
+        this.#o.log.info({}, `updating assigned id ${record.key}`);
+        await this.#o.metrics.time("update", () => this.#patch(record, rewritePatch(assignment, status)));
+      };
+    }
+    for (const record of unassign) {
+      yield async () => {
+        this.#o.log.info({}, `updating AzureAssignedIdentity ${record.key} status to Unassigned`);
+        await this.#o.metrics.time("status", () =>
+          this.#patch(record, { status: { status: "Unassigned", availableReplicas: 1 } }),
+        );
+      };
+    }
+    for (const record of remove) yield () => this.#remove(record, scope);
+  }
+
+  #waitsForName(assignment: Assignment, doomed: ReadonlySet<string>): boolean {
+    const { pod, identity } = assignment;
+    return doomed.has(
+      `${namespaceOf(assignment, this.#o.forceNamespaced)}/${pod.name}-${pod.namespace}-${identity.name}`,
+    );
+  }
+
+  async #create(assignment: Assignment): Promise<void> {
+    const { world, client, log, metrics, announcer, forceNamespaced } = this.#o;
+    const namespace = namespaceOf(assignment, forceNamespaced);
+    const object = assignedIdentityObject(
+      assignment,
+      namespace,
+      (name) => world.assigned.get(`${namespace}/${name}`) !== undefined,
+    );
+    const key = `${namespace}/${object.metadata.name}`;
+    log.info({ pod: `${assignment.pod.namespace}/${assignment.pod.name}` }, `creating assigned id ${key}`);
+    try {
+      const created = await metrics.time("create", () =>
+        this.#fenced(() => client.create(object as unknown as KubeObject)),
+      );
+      world.assigned.written(created);
+    } catch (error) {
+      announcer.createFailed(assignment, key, error);
+      throw error;
+    }
+  }
+
+  async #assign(assignment: Assignment, record: AssignedRecord): Promise<void> {
+    const { metrics, announcer } = this.#o;
+    try {
+      await metrics.time("status", () => this.#patch(record, { status: { status: "Assigned", availableReplicas: 1 } }));
+    } catch (error) {
+      announcer.statusFailed(record, "Assigned", error);
+      throw error;
+    }
+    announcer.applied(assignment, record);
+  }
+
+  async #remove(record: AssignedRecord, scope: Scope): Promise<void> {
+    const { world, client, log, metrics, announcer } = this.#o;
+    try {
+      await metrics.time("delete", async () => {
+        let current = record;
+        if (!record.deleting) {
+          const deleted = await this.#fenced(() => client.delete(record.name, record.namespace, { uid: record.uid }));
+          const after = world.assigned.written(deleted);
+          if (after?.uid !== record.uid) {
+            world.assigned.removed(record);
+            return;
+          }
+          current = after;
+        }
+        if (!current.finalizers.includes(ASSIGNED_IDENTITY_FINALIZER)) return;
+        const finalizers = current.finalizers.filter((finalizer) => finalizer !== ASSIGNED_IDENTITY_FINALIZER);
+        await this.#patch(current, { metadata: { finalizers } });
+        if (finalizers.length === 0) world.assigned.removed(current);
+      });
+    } catch (error) {
+      if (KubeError.is(error, 404)) {
+        world.assigned.removed(record);
+      } else {
+        announcer.removeFailed(record, error);
+        throw error;
+      }
+    }
+    log.info({}, `deleted assigned identity ${record.key}`);
+    if (scope.gone) announcer.removed(record);
+    announcer.forget(record);
+  }
+
+  /** Only if the object is still the very one that was looked at. */
+  async #patch(record: AssignedRecord, patch: object): Promise<void> {
+    const { metadata, ...rest } = patch as { metadata?: object };
+    const body = {
+      ...rest,
+      apiVersion: API_VERSION,
+      kind: "AzureAssignedIdentity",
+      metadata: { ...metadata, uid: record.uid, resourceVersion: record.resourceVersion },
+    };
+    const { client, world } = this.#o;
+    const patched = await this.#fenced(() => client.patch(record.name, record.namespace, { type: "merge", body }));
+    world.assigned.written(patched);
+  }
+
+  #fenced<T>(write: () => Promise<T>): Promise<T> {
+    const reason = this.#o.fenced();
+    if (reason !== undefined) return Promise.reject(new Error(`not written: ${reason}`));
+    return write();
+  }
+}
+
+function countWrites({ create, rewrite, assign, unassign, remove }: Bookkeeping): number {
+  return create.length + rewrite.length + assign.length + unassign.length + remove.length;
+}
+
+function names(records: readonly AssignedRecord[]): string {
+  return records.map(({ name }) => name).join(" ");
+}

@@ -1,0 +1,81 @@
+import { AzureArm, AzureIdentityDirectory } from "@podid/azure-assigner/azure";
+import { userAgent } from "@podid/crd-types";
+import { loadKubeConfig, systemClock, transportFromKubeConfig } from "@podid/kube";
+import { createLogger, renderHelp, runMain, startMetrics, startProbes } from "@podid/service";
+import { createCredential } from "./cloud/credential.ts";
+import { MIC_FLAGS } from "./flags.ts";
+import { MicMetrics } from "./metrics.ts";
+import { Mic } from "./mic.ts";
+import { parseOptions } from "./options.ts";
+import { BUILD } from "./build.ts";
+
+const SUMMARY =
+  "Attaches the AzureIdentities that pods need to their VMs and scale sets, and detaches what it attached when no pod needs it any more.";
+
+runMain(async (signal) => {
+  const parsed = parseOptions(process.argv.slice(2), process.env);
+  switch (parsed.kind) {
+    case "version":
+      process.stdout.write(
+        `MIC Version: ${BUILD.version} - NMI Version: ${BUILD.version} - Commit: ${BUILD.commit} - Date: ${BUILD.date}\n`,
+      );
+      return 0;
+    case "help":
+      process.stdout.write(renderHelp({ usage: "mic [flags]", summary: SUMMARY }, MIC_FLAGS));
+      return 0;
+    case "invalid":
+      for (const error of parsed.errors) process.stderr.write(`mic: ${error}\n`);
+      return 1;
+    case "run":
+  }
+
+  const { flags, settings, cloudConfig, cloud } = parsed.options;
+  const log = createLogger({ component: "mic", format: flags["log-format"], verbosity: flags.v });
+  log.info({}, `starting mic process. Version: ${BUILD.version}. Build date: ${BUILD.date}`);
+  if (flags.kubeconfig === "") log.warn({}, "--kubeconfig not passed will use InClusterConfig");
+  if (flags.cloudconfig === "") log.warn({}, "--cloudconfig not passed will use aadpodidentity-admin-secret");
+  log.info({}, `running MIC in namespaced mode: ${settings.forceNamespaced}`);
+
+  const agent = userAgent({ component: "MIC", ...BUILD, custom: flags["custom-user-agent"] });
+  const transport = transportFromKubeConfig(loadKubeConfig(flags.kubeconfig || undefined), { userAgent: agent });
+  const endpoint = cloud.resourceManager.replace(/\/+$/, "");
+  const credential = createCredential(cloudConfig, cloud);
+  const metrics = new MicMetrics();
+  const mic = new Mic(
+    {
+      transport,
+      arm: new AzureArm(credential, {
+        endpoint,
+        userAgent: agent,
+        ...(flags["compute-api-version"] !== "" && { apiVersion: flags["compute-api-version"] }),
+      }),
+      directory: new AzureIdentityDirectory(credential, { endpoint, userAgent: agent }),
+      metrics,
+      log,
+      clock: systemClock,
+      random: Math.random,
+    },
+    settings,
+  );
+  const host = flags["probe-host"] === "" ? {} : { host: flags["probe-host"] };
+  const probes = await startProbes({
+    ...host,
+    port: flags["http-probe-port"],
+    healthz: () => mic.healthz(),
+    live: {},
+    ready: mic.ready,
+  });
+  const scrape = await startMetrics({ ...host, port: flags["prometheus-port"], registry: metrics.registry });
+  log.info({ port: probes.port }, `initialized health probe on port ${probes.port}`);
+  log.info({ port: scrape.port }, `registered and exported metrics on port ${scrape.port}`);
+
+  mic.start();
+  await new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  log.info({}, "shutting down");
+  await mic.stop();
+  await Promise.all([probes.close(), scrape.close()]);
+  await transport.close();
+  return 0;
+});

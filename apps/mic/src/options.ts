@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { parseCommandLine } from "@podid/service";
+import type { FlagValues } from "@podid/service";
+import { cloudConfigFromEnvironment, cloudConfigFromFile } from "./cloud/cloud-config.ts";
+import type { CloudConfig, Environment } from "./cloud/cloud-config.ts";
+import { findCloud } from "./cloud/clouds.ts";
+import type { Cloud } from "./cloud/clouds.ts";
+import { MIC_FLAGS } from "./flags.ts";
+import type { MicSettings } from "./mic.ts";
+
+export interface MicOptions {
+  readonly flags: FlagValues<typeof MIC_FLAGS>;
+  readonly settings: MicSettings;
+  readonly cloudConfig: CloudConfig;
+  readonly cloud: Cloud;
+}
+
+export type ParsedOptions =
+  | { readonly kind: "run"; readonly options: MicOptions }
+  | { readonly kind: "version" | "help" }
+  | { readonly kind: "invalid"; readonly errors: readonly string[] };
+
+/** Command line, environment and cloud configuration, checked together: every mistake is reported at once. */
+export function parseOptions(
+  argv: readonly string[],
+  env: Environment,
+  readFile: (path: string) => string = (path) => readFileSync(path, "utf8"),
+): ParsedOptions {
+  const parsed = parseCommandLine(MIC_FLAGS, { argv, env });
+  if (!parsed.ok) return { kind: "invalid", errors: parsed.errors };
+  const { values: flags, given, positional } = parsed.commandLine;
+  if (flags.version) return { kind: "version" };
+  if (flags.help) return { kind: "help" };
+
+  const errors: string[] = [];
+  const attempt = <T>(read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      errors.push((error as Error).message);
+      return undefined;
+    }
+  };
+  if (positional.length > 0) errors.push(`unexpected argument ${JSON.stringify(positional[0])}; MIC takes flags only`);
+  const namespace = env["MIC_POD_NAMESPACE"] ?? "";
+  if (namespace === "") {
+    errors.push("namespace not specified. Please add meta.namespace as env variable MIC_POD_NAMESPACE");
+  }
+  const cloudConfig = attempt(() =>
+    flags.cloudconfig === ""
+      ? cloudConfigFromEnvironment(env)
+      : cloudConfigFromFile(attemptRead(readFile, "--cloudconfig", flags.cloudconfig), env),
+  );
+  const cloud =
+    cloudConfig &&
+    attempt(() =>
+      findCloud(cloudConfig.cloud, () => {
+        const path = env["AZURE_ENVIRONMENT_FILEPATH"] ?? "";
+        if (path === "") throw new Error("AZURE_ENVIRONMENT_FILEPATH is not set; cloud AzureStackCloud needs it");
+        return attemptRead(readFile, "AZURE_ENVIRONMENT_FILEPATH", path);
+      }),
+    );
+  if (errors.length > 0 || cloudConfig === undefined || cloud === undefined) return { kind: "invalid", errors };
+
+  const settings: MicSettings = Object.freeze({
+    forceNamespaced: flags.forceNamespaced,
+    dryRun: flags["dry-run"],
+    adoptUpstream: flags["adopt-upstream"],
+    namespace,
+    createDeleteBatch: flags.createDeleteBatch,
+    reconcileIntervalMs: flags["identity-assignment-reconcile-interval"],
+    syncRetryMs: flags.syncRetryDuration,
+    trustMs: Math.min(30_000, flags["identity-assignment-reconcile-interval"]),
+    protectedClientIds: [
+      ...flags["immutable-user-msis"],
+      ...(cloudConfig.clusterIdentity === undefined ? [] : [cloudConfig.clusterIdentity]),
+    ],
+    assignerLimits: {
+      // Upstream's default of two retries was for errors told apart by text; ours are conflicts, which a busy machine has more of.
+      ...(given.has("update-user-msi-max-retry") && { maxAttempts: flags["update-user-msi-max-retry"] + 1 }),
+      ...(given.has("update-user-msi-retry-interval") && { conflictDelayMs: flags["update-user-msi-retry-interval"] }),
+    },
+    lease: {
+      namespace: flags["leader-election-namespace"] || namespace,
+      name: flags["leader-election-name"],
+      // A pod's container that restarts has the same host name, and must not take itself for its predecessor.
+      identity: `${flags["leader-election-instance"]}_${randomBytes(4).toString("hex")}`,
+      durationMs: flags["leader-election-duration"],
+    },
+  });
+  return { kind: "run", options: { flags, settings, cloudConfig, cloud } };
+}
+
+function attemptRead(readFile: (path: string) => string, what: string, path: string): string {
+  try {
+    return readFile(path);
+  } catch (error) {
+    throw new Error(
+      `${what}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}); give the path of a readable file`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,188 @@
+import { ThrottledArm, Assigner } from "@podid/azure-assigner";
+import type { Arm, AssignerLimits, IdentityDirectory } from "@podid/azure-assigner";
+import { ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
+import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
+import type { Logger } from "@podid/service";
+import { Announcer } from "./groups/announcer.ts";
+import { Attacher } from "./groups/attacher.ts";
+import type { AdoptionMode } from "./groups/attacher.ts";
+import { Bookkeeper } from "./groups/bookkeeper.ts";
+import { ConfigMapLedgers } from "./groups/config-map-ledgers.ts";
+import { Observations } from "./groups/observation.ts";
+import { Protection } from "./groups/protection.ts";
+import { MeteredArm } from "./metered-arm.ts";
+import type { MicMetrics } from "./metrics.ts";
+import type { World } from "./world.ts";
+
+export interface TermSettings {
+  readonly forceNamespaced: boolean;
+  readonly dryRun: boolean;
+  readonly adoptUpstream: AdoptionMode;
+  /** Namespace of the ledgers. */
+  readonly namespace: string;
+  readonly createDeleteBatch: number;
+  readonly reconcileIntervalMs: number;
+  /** How often everything is looked through again although nothing was heard of. */
+  readonly syncRetryMs: number;
+  /** How long a look at ARM lets new pods go without another one. */
+  readonly trustMs: number;
+  /** Client ids, in any casing. */
+  readonly protectedClientIds: readonly string[];
+  readonly assignerLimits?: Partial<AssignerLimits>;
+}
+
+export interface TermPorts {
+  readonly world: World;
+  readonly transport: KubeTransport;
+  readonly arm: Arm;
+  readonly directory?: IdentityDirectory;
+  readonly events: Pick<EventRecorder, "record">;
+  readonly metrics: MicMetrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** Why nothing may be written, or undefined while leading safely. */
+  readonly fenced: () => string | undefined;
+  readonly epoch: () => number;
+}
+
+/** Groups that only a ledger knows of are looked at ten a second after a change of leader: ARM's budget is for pods. */
+const LEDGER_SPACING_MS = 100;
+
+/** The work of one term as leader. Nothing of it outlives the term: what another leader did meanwhile must be seen anew. */
+export class Term {
+  readonly #ports: TermPorts;
+  readonly #settings: TermSettings;
+  readonly #books: WorkQueue;
+  readonly #arms: WorkQueue;
+  readonly #ledgers: ConfigMapLedgers;
+  readonly #observations = new Observations();
+  readonly #stopped = new AbortController();
+  #unsubscribe: (() => void) | undefined;
+  #sweep: { cancel(): void } | undefined;
+
+  constructor(ports: TermPorts, settings: TermSettings) {
+    this.#ports = ports;
+    this.#settings = settings;
+    const { world, transport, metrics, clock, random, log, fenced } = ports;
+    this.#ledgers = new ConfigMapLedgers(transport, settings.namespace);
+    const protection = new Protection(settings.protectedClientIds, () => world.identities);
+    const assigner = new Assigner({
+      arm: new ThrottledArm(new MeteredArm(ports.arm, metrics), clock),
+      ledgers: this.#ledgers,
+      clock,
+      ...(ports.directory !== undefined && { directory: ports.directory }),
+      ...(settings.assignerLimits !== undefined && { limits: settings.assignerLimits }),
+    });
+    const attacher = new Attacher({
+      ...settings,
+      world,
+      observations: this.#observations,
+      assigner,
+      ledgers: this.#ledgers,
+      protection,
+      log,
+      clock,
+      random,
+      epoch: ports.epoch,
+      fenced,
+      onSeen: (key) => this.#books.add(key),
+    });
+    const bookkeeper = new Bookkeeper({
+      world,
+      observations: this.#observations,
+      protection,
+      client: new ResourceClient(transport, RESOURCES.azureAssignedIdentities),
+      announcer: new Announcer(ports.events, log),
+      metrics,
+      log,
+      clock,
+      forceNamespaced: settings.forceNamespaced,
+      dryRun: settings.dryRun,
+      batch: settings.createDeleteBatch,
+      trustMs: settings.trustMs,
+      fenced,
+      onNeedsArm: (key) => this.#arms.add(key),
+    });
+    const onError = (key: string, error: unknown, retryInMs: number): void => {
+      if (!this.#stopped.signal.aborted) log.warn({ scope: key, retryInMs, error: String(error) }, "will try again");
+    };
+    this.#books = new WorkQueue({
+      // Writes to the API server are quick; its own priority and fairness is the limit.
+      concurrency: 50,
+      handler: (key) => bookkeeper.keep(key),
+      onDone: (_key, tookMs) => metrics.cycleDone(tookMs),
+      clock,
+      random,
+      onError,
+    });
+    this.#arms = new WorkQueue({
+      // A group that hangs holds one place for minutes; there must always be others.
+      concurrency: 500,
+      handler: (key, signal) => attacher.attach(key, signal),
+      clock,
+      random,
+      onError,
+    });
+  }
+
+  get queueDepths(): Readonly<Record<string, number>> {
+    return { assigned_identities: this.#books.depth, arm: this.#arms.depth };
+  }
+
+  get observations(): Observations {
+    return this.#observations;
+  }
+
+  /** Reads the ledgers, then works until {@link stop}. */
+  async start(): Promise<void> {
+    const { world, clock, log } = this.#ports;
+    const groups = await this.#readLedgers();
+    if (groups === undefined) return;
+    this.#unsubscribe = world.onChange((key) => this.#changed(key));
+    for (const group of groups) world.knowGroup(group);
+    for (const key of world.busyScopes()) this.#books.add(key);
+    for (const [index, group] of groups.entries()) this.#arms.addAfter(group.key, 1 + index * LEDGER_SPACING_MS);
+    this.#books.start();
+    this.#arms.start();
+    const sweep = (): void => {
+      for (const key of world.busyScopes()) this.#books.add(key);
+      this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
+    };
+    this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
+    const { pods, identities, bindings } = world.counts;
+    log.info({}, `sync thread started. Found ${pods} pods, ${identities} ids, ${bindings} bindings`);
+  }
+
+  /** Ends the work: a running ARM operation is left to ARM and the next leader, whom the ledger tells of it. */
+  async stop(): Promise<void> {
+    this.#stopped.abort(new Error("the term is over"));
+    this.#unsubscribe?.();
+    this.#sweep?.cancel();
+    await Promise.all([this.#arms.stop({ graceMs: 0 }), this.#books.stop({ graceMs: 2000 })]);
+  }
+
+  #changed(key: string): void {
+    this.#books.add(key);
+    // The last node of a group may have left with its pods: nobody else would ask ARM to release what they used.
+    const scope = this.#ports.world.scope(key);
+    if (scope.group !== undefined && scope.nodeNames.length === 0 && this.#ledgers.ownsAnything(key))
+      this.#arms.add(key);
+  }
+
+  async #readLedgers(): Promise<Awaited<ReturnType<ConfigMapLedgers["reload"]>> | undefined> {
+    const { clock, log } = this.#ports;
+    for (;;) {
+      if (this.#stopped.signal.aborted) return undefined;
+      try {
+        return await this.#ledgers.reload(this.#stopped.signal);
+      } catch (error) {
+        if (this.#stopped.signal.aborted) return undefined;
+        log.warn({ error: String(error) }, "could not read the ledgers; nothing is attached or detached until then");
+        await new Promise<void>((resolve) => {
+          clock.setTimeout(resolve, 1000);
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import type { Arm } from "@podid/azure-assigner";
+import { systemClock } from "@podid/kube";
+import type { KubeTransport } from "@podid/kube";
+import { createLogger } from "@podid/service";
+import { MicMetrics } from "../metrics.ts";
+import { Mic } from "../mic.ts";
+import type { MicSettings } from "../mic.ts";
+
+export interface RunningMic {
+  readonly mic: Mic;
+  readonly metrics: MicMetrics;
+  readonly log: readonly string[];
+}
+
+let instances = 0;
+
+/** MIC in this process with patience cut short, so that tests need not wait. */
+export function runMic(transport: KubeTransport, arm: Arm, settings: Partial<MicSettings> = {}): RunningMic {
+  instances += 1;
+  const metrics = new MicMetrics();
+  const lines: string[] = [];
+  const mic = new Mic(
+    {
+      transport,
+      arm,
+      metrics,
+      clock: systemClock,
+      random: Math.random,
+      log: createLogger({ component: "mic", format: "text", verbosity: 5, write: (line) => lines.push(line) }),
+    },
+    {
+      forceNamespaced: false,
+      dryRun: false,
+      adoptUpstream: "all",
+      namespace: "podid",
+      createDeleteBatch: 20,
+      reconcileIntervalMs: 180_000,
+      syncRetryMs: 3_600_000,
+      trustMs: 30_000,
+      protectedClientIds: [],
+      assignerLimits: { conflictDelayMs: 5 },
+      lease: { namespace: "podid", name: "aad-pod-identity-mic", identity: `mic-${instances}`, durationMs: 1500 },
+      ...settings,
+    },
+  );
+  mic.start();
+  return { mic, metrics, log: lines };
+}

@@ -1,0 +1,216 @@
+import { BINDING_LABEL } from "@podid/crd-types";
+import type { NodeGroup } from "@podid/crd-types";
+import { Matcher } from "@podid/matcher";
+import type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, MatchDelta, PodRecord } from "@podid/matcher";
+import { AssignedMirror } from "./assigned/mirror.ts";
+import type { AssignedRecord } from "./assigned/record.ts";
+import type { NodeRecord } from "./groups/node-record.ts";
+
+/**
+ * A unit of bookkeeping: all nodes of a VM or scale set, under its lower-cased ARM id; or a single node that is gone or has no
+ * usable providerID, under `node:<name>`.
+ */
+export interface Scope {
+  readonly key: string;
+  readonly group: NodeGroup | undefined;
+  readonly nodeNames: readonly string[];
+  /** Why nothing can be attached to it. */
+  readonly unattachable: string | undefined;
+  /** The node does not exist (any more). */
+  readonly gone: boolean;
+}
+
+const NODE_SCOPE = "node:";
+
+/** Everything the controller knows of the cluster, kept up to date by events; tells which scopes each event concerns. */
+export class World {
+  readonly matcher: Matcher;
+  readonly assigned = new AssignedMirror();
+  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #nodesOfGroup = new Map<string, Set<string>>();
+  readonly #groups = new Map<string, NodeGroup>();
+  readonly #podsOnNode = new Map<string, Set<string>>();
+  readonly #podNode = new Map<string, string>();
+  readonly #identities = new Map<string, IdentityRecord>();
+  #counts = { pods: 0, bindings: 0 };
+  readonly #listeners = new Set<(scopeKey: string) => void>();
+
+  constructor(options: { readonly forceNamespaced: boolean }) {
+    this.matcher = new Matcher(options);
+  }
+
+  /** Called with the key of every scope that an event concerns. */
+  onChange(listener: (scopeKey: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get counts(): { readonly pods: number; readonly identities: number; readonly bindings: number } {
+    return { ...this.#counts, identities: this.#identities.size };
+  }
+
+  get identities(): Iterable<IdentityRecord> {
+    return this.#identities.values();
+  }
+
+  upsertPod(pod: PodRecord, previous?: PodRecord): void {
+    if (previous !== undefined && previous.uid !== pod.uid) this.deletePod(previous);
+    if (!this.#podNode.has(pod.uid)) this.#counts.pods += 1;
+    this.#place(pod.uid, pod.nodeName);
+    this.#apply(this.matcher.upsertPod(pod));
+  }
+
+  deletePod(pod: PodRecord): void {
+    if (this.#podNode.has(pod.uid)) this.#counts.pods -= 1;
+    // The delta needs the node; the index must not offer the pod any more.
+    const delta = this.matcher.deletePod(pod.uid);
+    this.#place(pod.uid, undefined);
+    this.#podNode.delete(pod.uid);
+    this.#apply(delta);
+  }
+
+  upsertBinding(binding: BindingRecord, previous?: BindingRecord): void {
+    if (previous === undefined) this.#counts.bindings += 1;
+    this.#apply(this.matcher.upsertBinding(binding));
+  }
+
+  deleteBinding({ namespace, name }: BindingRecord): void {
+    this.#counts.bindings -= 1;
+    this.#apply(this.matcher.deleteBinding(namespace, name));
+  }
+
+  upsertIdentity(identity: IdentityRecord): void {
+    this.#identities.set(`${identity.namespace}/${identity.name}`, identity);
+    this.#apply(this.matcher.upsertIdentity(identity));
+  }
+
+  deleteIdentity({ namespace, name }: IdentityRecord): void {
+    this.#identities.delete(`${namespace}/${name}`);
+    this.#apply(this.matcher.deleteIdentity(namespace, name));
+  }
+
+  upsertException(exception: ExceptionRecord): void {
+    this.matcher.upsertException(exception);
+  }
+
+  deleteException({ namespace, name }: ExceptionRecord): void {
+    this.matcher.deleteException(namespace, name);
+  }
+
+  upsertNode(node: NodeRecord): void {
+    const before = this.scopeKeyOfNode(node.name);
+    this.#unlinkNode(node.name);
+    this.#nodes.set(node.name, node);
+    if (node.group !== undefined) {
+      this.#groups.set(node.group.key, node.group);
+      const names = this.#nodesOfGroup.get(node.group.key) ?? new Set<string>();
+      this.#nodesOfGroup.set(node.group.key, names.add(node.name));
+    }
+    const after = this.scopeKeyOfNode(node.name);
+    if (before !== after) this.#tell(new Set([before, after]));
+  }
+
+  deleteNode(node: NodeRecord): void {
+    const before = this.scopeKeyOfNode(node.name);
+    this.#unlinkNode(node.name);
+    this.#nodes.delete(node.name);
+    this.#tell(new Set([before, this.scopeKeyOfNode(node.name)]));
+  }
+
+  upsertAssigned(record: AssignedRecord): void {
+    this.#tellNodes(this.assigned.shown(record));
+  }
+
+  deleteAssigned(record: AssignedRecord): void {
+    this.#tellNodes(this.assigned.gone(record));
+  }
+
+  scopeKeyOfNode(nodeName: string): string {
+    return this.#nodes.get(nodeName)?.group?.key ?? `${NODE_SCOPE}${nodeName}`;
+  }
+
+  scope(key: string): Scope {
+    if (key.startsWith(NODE_SCOPE)) {
+      const name = key.slice(NODE_SCOPE.length);
+      const node = this.#nodes.get(name);
+      // Meanwhile the node belongs to a group, which has a scope of its own.
+      const nodeNames = node?.group === undefined ? [name] : [];
+      return {
+        key,
+        group: undefined,
+        nodeNames,
+        unattachable: node?.problem ?? `node ${name} not found`,
+        gone: node === undefined,
+      };
+    }
+    return {
+      key,
+      group: this.#groups.get(key),
+      nodeNames: [...(this.#nodesOfGroup.get(key) ?? [])],
+      unattachable: undefined,
+      gone: false,
+    };
+  }
+
+  /** A group that no node belongs to any more stays known: something may have to be detached from it. */
+  knowGroup(group: NodeGroup): void {
+    if (!this.#groups.has(group.key)) this.#groups.set(group.key, group);
+  }
+
+  assignmentsIn({ nodeNames, gone }: Scope): Assignment[] {
+    if (gone) return [];
+    return nodeNames.flatMap((node) =>
+      [...(this.#podsOnNode.get(node) ?? [])].flatMap((uid) => [...this.matcher.assignmentsOf(uid)]),
+    );
+  }
+
+  assignedIn({ nodeNames }: Scope): AssignedRecord[] {
+    return nodeNames.flatMap((node) => this.assigned.onNode(node));
+  }
+
+  /** Every scope that has pods to serve or objects to look after. */
+  busyScopes(): Set<string> {
+    const keys = new Set<string>();
+    for (const [node, uids] of this.#podsOnNode) if (uids.size > 0) keys.add(this.scopeKeyOfNode(node));
+    for (const node of this.assigned.nodes()) keys.add(this.scopeKeyOfNode(node));
+    return keys;
+  }
+
+  #place(uid: string, nodeName: string | undefined): void {
+    const before = this.#podNode.get(uid);
+    if (before !== undefined && before !== nodeName) {
+      const pods = this.#podsOnNode.get(before);
+      pods?.delete(uid);
+      if (pods?.size === 0) this.#podsOnNode.delete(before);
+    }
+    this.#podNode.set(uid, nodeName ?? "");
+    if (nodeName !== undefined) this.#podsOnNode.set(nodeName, (this.#podsOnNode.get(nodeName) ?? new Set()).add(uid));
+  }
+
+  #unlinkNode(name: string): void {
+    const group = this.#nodes.get(name)?.group;
+    if (group === undefined) return;
+    const names = this.#nodesOfGroup.get(group.key);
+    names?.delete(name);
+    if (names?.size === 0) this.#nodesOfGroup.delete(group.key);
+  }
+
+  #apply({ added, removed, changed }: MatchDelta): void {
+    const nodes = new Set<string | undefined>();
+    for (const { pod } of added) nodes.add(pod.nodeName);
+    for (const { pod } of removed) nodes.add(pod.nodeName);
+    for (const { before, after } of changed) nodes.add(before.pod.nodeName).add(after.pod.nodeName);
+    this.#tellNodes([...nodes].filter((node) => node !== undefined));
+  }
+
+  #tellNodes(nodes: readonly string[]): void {
+    this.#tell(new Set(nodes.map((node) => this.scopeKeyOfNode(node))));
+  }
+
+  #tell(scopeKeys: ReadonlySet<string>): void {
+    for (const key of scopeKeys) for (const listener of this.#listeners) listener(key);
+  }
+}
+
+/** The label selector of the pods that matter. */
+export const POD_SELECTOR = BINDING_LABEL;
