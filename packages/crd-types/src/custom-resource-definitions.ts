@@ -21,6 +21,7 @@ export interface CustomResourceDefinition {
   readonly spec: {
     readonly group: typeof GROUP;
     readonly scope: "Namespaced";
+    readonly preserveUnknownFields: false;
     readonly names: {
       readonly kind: Kind;
       readonly listKind: string;
@@ -110,6 +111,8 @@ function definition(kind: Kind): CustomResourceDefinition {
     spec: {
       group: GROUP,
       scope: "Namespaced",
+      // The default, but said: a CRD that was once created through v1beta1 has `true`, and applying this one must end that.
+      preserveUnknownFields: false,
       names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase() },
       versions: [
         {

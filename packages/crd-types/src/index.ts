@@ -34,6 +34,7 @@ export { assignedIdentityName, nodeLabelValue } from "./assigned-identity-name.t
 export type { AssignedIdentityParts } from "./assigned-identity-name.ts";
 export { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource-definitions.ts";
 export type { CustomResourceDefinition, PrinterColumn } from "./custom-resource-definitions.ts";
+export { withoutFinalizer } from "./finalizer.ts";
 export { specFingerprint } from "./fingerprint.ts";
 export { parseIdentityResourceId } from "./identity-resource-id.ts";
 export type { IdentityResourceId } from "./identity-resource-id.ts";

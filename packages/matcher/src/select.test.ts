@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { binding, identity, rid, splitName } from "./fixtures.ts";
+import { binding, identity, pod, rid, splitName } from "./fixtures.ts";
+import { Matcher } from "./matcher.ts";
 import { select } from "./select.ts";
 import type { Candidate, IdentityRequest, Selection } from "./select.ts";
 
@@ -49,6 +50,20 @@ describe("selection among what is usable", () => {
     { name: "a resource id with a tail is another", candidates: [numbered(1)], request: { resourceId: `${rid("resourceid1")}/` }, want: "identity-not-bound" },
   ])("$name", ({ candidates, request, want }) => {
     expect(outcome(select(candidates, request))).toBe(want);
+  });
+
+  test("S70 namespaced mode, no id: the identity of the pod's own namespace", () => {
+    const matcher = new Matcher({ forceNamespaced: true });
+    for (const path of ["default/azid2", "default/azid1", "testns/azid3"]) {
+      const { namespace, name } = splitName(path);
+      matcher.upsertIdentity(identity(path));
+      matcher.upsertBinding(binding(`${namespace}/${name}-binding`, name, "x"));
+    }
+    matcher.upsertPod(pod("testns/p", "x"));
+    matcher.upsertPod(pod("elsewhere/p", "x"));
+    expect(outcome(select(matcher.assignmentsOf("uid-testns/p"), {}))).toBe("testns/azid3");
+    // L-25: upstream ran into an index out of range here.
+    expect(outcome(select(matcher.assignmentsOf("uid-elsewhere/p"), {}))).toBe("no-candidate");
   });
 
   test("an identity without a client id is nobody's default for a client id", () => {

@@ -8,7 +8,7 @@ export interface Candidate {
   readonly identity: IdentityRecord;
   readonly binding: BindingRecord;
   /** Principal id of the identity, where it is known. */
-  readonly objectId?: string;
+  readonly objectId?: string | undefined;
 }
 
 /** Which identity a token request names: at most one of the three. An empty text counts as absent. */
