@@ -181,7 +181,7 @@ export class Api {
   }
 
   #get(call: Call, type: ResourceType): void {
-    const wanted = resourceVersion(call.info.query);
+    const wanted = resourceVersion(call.info.query, true);
     const { revision } = this.#parts.storage.store;
     if (wanted !== undefined && wanted > revision) throw tooLargeResourceVersion(wanted, revision);
     this.#sendRecord(call, type, 200, this.#parts.storage.get(type, call.info.namespace, call.info.name));
@@ -242,14 +242,18 @@ export class Api {
 
   #create(call: Call, type: ResourceType, body: unknown): void {
     const { info } = call;
-    if (info.name !== "" || (type.namespaced && info.namespace === "")) throw methodNotAllowed();
+    if (type.namespaced && info.namespace === "") {
+      sendUnknownPath(call.response);
+      return;
+    }
+    if (info.name !== "") throw methodNotAllowed();
     this.#sendRecord(call, type, 201, this.#parts.storage.create(type, info.namespace, body, this.#options(call)));
   }
 
   #update(call: Call, type: ResourceType, body: unknown): void {
     const { info } = call;
     const { storage } = this.#parts;
-    const options = { ...this.#options(call), requireVersion: info.verb === "update" };
+    const options = { ...this.#options(call), requireVersion: info.verb === "update", isPatch: info.verb === "patch" };
     if (
       info.verb === "update" &&
       info.subresource === "" &&
@@ -324,6 +328,7 @@ export class Api {
         sendJson(response, 201, tokens.request(info.namespace, info.name, await readBody(call.request)));
         return;
       default:
+        if (type.custom) throw notFound(type, info.name);
         sendUnknownPath(response);
     }
   }
@@ -397,7 +402,7 @@ export class Api {
         {
           reason: "FieldValueNotSupported",
           field: "dryRun",
-          message: `Unsupported value: ${JSON.stringify(unsupported)}: supported values: "All"`,
+          message: `Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`,
         },
       ]);
     }

@@ -1,9 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import { parse } from "yaml";
+import { decodeProtobuf } from "./protobuf.ts";
 import { ApiError, badRequest, unsupportedMediaType } from "./status.ts";
 
 /** kube-apiserver's own limit for a request body. */
 const LIMIT = 3 * 1024 * 1024;
+
+const PROTOBUF = "application/vnd.kubernetes.protobuf";
+const ACCEPTED = ["application/json", "application/yaml", PROTOBUF];
 
 /** The media type without its parameters; JSON where nobody says. */
 export function mediaType(request: IncomingMessage): string {
@@ -22,16 +26,28 @@ export async function readBody(request: IncomingMessage): Promise<unknown> {
     chunks.push(chunk);
   }
   if (size === 0) return undefined;
-  const text = Buffer.concat(chunks).toString("utf8");
+  const bytes = Buffer.concat(chunks);
   const media = mediaType(request);
+  if (media === PROTOBUF) return fromProtobuf(bytes);
+  const text = bytes.toString("utf8");
   const yaml = media === "application/yaml" || media.endsWith("+yaml");
-  if (!yaml && media !== "application/json" && !media.endsWith("+json"))
-    throw unsupportedMediaType(["application/json", "application/yaml"]);
+  if (!yaml && media !== "application/json" && !media.endsWith("+json")) throw unsupportedMediaType(ACCEPTED);
   try {
     return yaml ? parse(text) : JSON.parse(text);
   } catch (error) {
     throw badRequest(
-      `couldn't parse the request body as ${yaml ? "YAML" : "JSON"}: ${error instanceof Error ? error.message : String(error)}`,
+      `the object provided is unrecognized: couldn't get version/kind; ${yaml ? "yaml" : "json"} parse error as ${yaml ? "YAML" : "JSON"}: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+function fromProtobuf(bytes: Buffer): unknown {
+  let decoded: unknown;
+  try {
+    decoded = decodeProtobuf(bytes);
+  } catch (error) {
+    throw badRequest(`couldn't parse the request body as protobuf: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (decoded === undefined) throw unsupportedMediaType(ACCEPTED);
+  return decoded;
 }

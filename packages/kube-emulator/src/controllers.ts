@@ -33,7 +33,17 @@ export class Controllers {
   /** UIDs of owners that wait for their dependents. */
   readonly #foreground = new Map<string, { readonly storage: string; readonly key: string }>();
 
-  constructor(o: { storage: ResourceStorage; registry: Registry; caPem: string; collectGarbage: boolean }) {
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #namespaceDelayMs: number;
+
+  constructor(o: {
+    storage: ResourceStorage;
+    registry: Registry;
+    caPem: string;
+    collectGarbage: boolean;
+    namespaceDelayMs: number;
+  }) {
+    this.#namespaceDelayMs = o.namespaceDelayMs;
     this.#storage = o.storage;
     this.#registry = o.registry;
     this.#caPem = o.caPem;
@@ -65,13 +75,24 @@ export class Controllers {
       deletionTimestamp !== undefined &&
       event.previous?.object.metadata.deletionTimestamp === undefined
     ) {
-      for (const type of this.#storedTypes()) {
-        if (!type.namespaced) continue;
-        for (const record of this.#storage.store.collection(type.storage).list(`${name}/`))
-          this.#remove(type, record.object);
-      }
-      this.#finishNamespace(name);
+      // Not in the same turn: `kubectl delete -f` deletes the namespace first and expects to find the rest.
+      this.#timers.add(setTimeout(() => this.#emptyNamespace(name), this.#namespaceDelayMs).unref());
     }
+  }
+
+  #emptyNamespace(name: string): void {
+    for (const type of this.#storedTypes()) {
+      if (!type.namespaced) continue;
+      for (const record of this.#storage.store.collection(type.storage).list(`${name}/`)) {
+        this.#remove(type, record.object);
+      }
+    }
+    this.#finishNamespace(name);
+  }
+
+  /** Forgets what is still planned. */
+  stop(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 
   /** Removes a namespace that is being deleted and has become empty. */

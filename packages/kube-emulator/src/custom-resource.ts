@@ -10,7 +10,8 @@ import type { Cause } from "./status.ts";
 const AGE: Column = {
   name: "Age",
   type: "date",
-  description: "",
+  description:
+    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata",
   value: (object, now) => age(object.metadata.creationTimestamp, now),
 };
 const NAME: Column = { name: "Name", type: "string", format: "name", value: (object) => object.metadata.name };
@@ -156,7 +157,7 @@ function columnsOf(version: Json): Column[] {
         name: textAt(column, "name"),
         type,
         format: textAt(column, "format"),
-        description: textAt(column, "description"),
+        description: textAt(column, "description") || `Custom resource definition column (in JSONPath format): ${path}`,
         priority: typeof column.priority === "number" ? column.priority : 0,
         value: (object, now) => cell(path, type, object, now),
       };

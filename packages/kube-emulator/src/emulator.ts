@@ -46,6 +46,8 @@ export interface KubeEmulatorOptions {
   readonly apiAudiences?: readonly string[];
   /** Delete owned objects with their last owner; true by default. */
   readonly collectGarbage?: boolean;
+  /** From the deletion of a namespace to that of its content; 1 000 by default (kube-controller-manager: 5 000 and more). */
+  readonly namespaceDeletionDelayMs?: number;
   /** Serves `kubectl logs`. */
   readonly podLogs?: PodLogs;
   /** Requests remembered by the audit log; 100 000 by default. */
@@ -150,7 +152,7 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
   const issuer = options.issuer ?? url;
   const tokens = new TokenAuthority({ issuer, audiences: options.apiAudiences ?? [issuer], store, key, now });
 
-  new Controllers({ storage, registry, caPem: credentials.caPem, collectGarbage: options.collectGarbage ?? true });
+  const controllers = new Controllers({ storage, registry, caPem: credentials.caPem, collectGarbage: options.collectGarbage ?? true, namespaceDelayMs: options.namespaceDeletionDelayMs ?? 1000 });
   for (const name of ["default", "kube-system", "kube-public", "kube-node-lease"])
     storage.create(NAMESPACES, "", { metadata: { name } }, QUIET);
   for (const crd of options.crds ?? []) storage.create(CUSTOM_RESOURCE_DEFINITIONS, "", crd, QUIET);
@@ -239,6 +241,7 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
     },
     async close() {
       clearInterval(bookmarks);
+      controllers.stop();
       for (const watch of watches.keys()) watch.end();
       faults.clear();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -2,7 +2,7 @@ import type { Json } from "./json.ts";
 import type { ResourceType } from "./resource-type.ts";
 import { apiVersionOf, shown } from "./resource-type.ts";
 import type { Selection } from "./selector.ts";
-import { badRequest, expired, invalid, tooLargeResourceVersion } from "./status.ts";
+import { ApiError, badRequest, expired, invalid, tooLargeResourceVersion } from "./status.ts";
 import type { Cause } from "./status.ts";
 import type { Collection, StoredRecord } from "./store.ts";
 
@@ -20,18 +20,13 @@ interface Continue {
 
 const LIST_OPTIONS = { group: "meta.k8s.io", kind: "ListOptions" };
 
-/** Reads a resourceVersion parameter; undefined when it is not given. */
-export function resourceVersion(query: URLSearchParams): number | undefined {
+/** Reads a resourceVersion parameter; undefined when it is not given. `one` for a GET, whose refusal is worded differently. */
+export function resourceVersion(query: URLSearchParams, one = false): number | undefined {
   const text = query.get("resourceVersion");
   if (text === null || text === "") return undefined;
   if (!/^\d+$/.test(text)) {
-    throw invalid({ group: "", kind: "ListOptions" }, "", [
-      {
-        reason: "FieldValueInvalid",
-        field: "resourceVersion",
-        message: `Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-      },
-    ]);
+    const why = `resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
+    throw one ? new ApiError(500, "", why) : badRequest(`invalid resource version: ${why}`);
   }
   return Number(text);
 }
@@ -50,7 +45,7 @@ export function listPage(
   checkOptions(match, wanted, token);
   const limit = wanted === 0 && match === "" ? 0 : Number(query.get("limit") ?? 0);
   if (!Number.isInteger(limit) || limit < 0)
-    throw badRequest(`invalid limit ${JSON.stringify(query.get("limit"))}: use a whole number`);
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(query.get("limit"))}: invalid syntax`);
 
   const from = token === "" ? undefined : parseContinue(token);
   if (wanted !== undefined && wanted > current && token === "") throw tooLargeResourceVersion(wanted, current);
@@ -67,19 +62,21 @@ export function listPage(
   const start = from === undefined ? 0 : all.findIndex((record) => record.key >= from.start);
   const candidates = start < 0 ? [] : start === 0 ? all : all.slice(start);
   const records: StoredRecord[] = [];
-  let more: StoredRecord | undefined;
+  let more = false;
   let seen = 0;
+  let lastKey = "";
   for (const record of candidates) {
     if (limit > 0 && records.length === limit) {
-      more = record;
+      more = true;
       break;
     }
     seen += 1;
+    lastKey = record.key;
     if (chosen.all || chosen.matches(record.object)) records.push(record);
   }
   const metadata: Json = { resourceVersion: String(revision) };
-  if (more !== undefined) {
-    metadata.continue = encodeContinue({ v: "meta.k8s.io/v1", rv: revision, start: more.key });
+  if (more) {
+    metadata.continue = encodeContinue({ v: "meta.k8s.io/v1", rv: revision, start: `${lastKey}\0` });
     // Nobody counts matches ahead: with selectors the number stays out.
     if (chosen.all) metadata.remainingItemCount = candidates.length - seen;
   }
@@ -101,7 +98,7 @@ function checkOptions(match: string, wanted: number | undefined, token: string):
       causes.push({
         reason: "FieldValueNotSupported",
         field: "resourceVersionMatch",
-        message: `Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`,
+        message: `Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan", ""`,
       });
     }
     if (match === "Exact" && wanted === 0) bad('resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
@@ -130,7 +127,7 @@ function parseContinue(text: string): Continue {
   } catch {
     // Falls through to the refusal.
   }
-  throw badRequest("continue key is not valid: it is none that this server gave out");
+  throw badRequest("invalid continue token: continue key is not valid: it is none that this server gave out");
 }
 
 /** The JSON of a list, from the records' own JSON. */
@@ -138,6 +135,6 @@ export function listJson(type: ResourceType, page: Page): string {
   const items = page.records.map((record) =>
     type.view === undefined ? record.json : JSON.stringify(shown(type, record.object)),
   );
-  const head = `{"kind":${JSON.stringify(type.listKind)},"apiVersion":${JSON.stringify(apiVersionOf(type))},"metadata":${JSON.stringify(page.metadata)},"items":[`;
+  const head = `{"kind":${JSON.stringify(type.listKind)},"apiVersion":${JSON.stringify(apiVersionOf(type))},"metadata":${JSON.stringify(type.custom ? { continue: "", ...page.metadata } : page.metadata)},"items":[`;
   return `${head}${items.join(",")}]}`;
 }

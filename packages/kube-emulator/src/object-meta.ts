@@ -81,8 +81,7 @@ export function validateMeta(object: KubeObject, rule: "subdomain" | "label" | "
   }
   for (const annotation of Object.keys(metadata.annotations ?? {}))
     badKey(annotation.toLowerCase(), (why) => bad("annotations", annotation, why));
-  for (const [index, finalizer] of (metadata.finalizers ?? []).entries())
-    badKey(finalizer, (why) => bad(`finalizers[${index}]`, finalizer, why));
+  for (const finalizer of metadata.finalizers ?? []) badKey(finalizer, (why) => bad("finalizers", finalizer, why));
   for (const [index, owner] of (metadata.ownerReferences ?? []).entries()) {
     for (const field of ["apiVersion", "kind", "name", "uid"] as const) {
       if (typeof owner[field] !== "string" || owner[field] === "") {
@@ -115,11 +114,11 @@ export function metaTypeError(value: unknown): string | undefined {
     if (!isObject(map)) return `cannot restore map from ${typeof map}: metadata.${field}`;
     const wrong = Object.entries(map).find(([, item]) => typeof item !== "string");
     if (wrong !== undefined)
-      return `json: cannot unmarshal ${typeof wrong[1]} into Go struct field ObjectMeta.metadata.${field} of type string`;
+      return `json: cannot unmarshal ${typeof wrong[1]} into Go struct field ObjectMeta.${field} of type string`;
   }
   for (const field of ["name", "namespace", "generateName", "resourceVersion", "uid"]) {
     if (value[field] !== undefined && value[field] !== null && typeof value[field] !== "string") {
-      return `json: cannot unmarshal ${typeof value[field]} into Go struct field ObjectMeta.metadata.${field} of type string`;
+      return `json: cannot unmarshal ${typeof value[field]} into Go struct field ObjectMeta.${field} of type string`;
     }
   }
   if (value.finalizers !== undefined && value.finalizers !== null && !Array.isArray(value.finalizers))

@@ -3,7 +3,7 @@ import { copy, isObject, listAt, textAt } from "./json.ts";
 import { timestamp } from "./object-meta.ts";
 import { PODS } from "./pod.ts";
 import type { ResourceStorage, WriteOptions } from "./resource-storage.ts";
-import { badRequest, conflict, invalid } from "./status.ts";
+import { ApiError, badRequest, conflict } from "./status.ts";
 
 /** `POST pods/NAME/binding`: gives a pod to a node, once. */
 export function bindPod(
@@ -15,10 +15,8 @@ export function bindPod(
 ): void {
   const node = textAt(body, "target", "name");
   const kind = textAt(body, "target", "kind");
-  if (node === "")
-    throw invalid({ group: "", kind: "Binding" }, name, [
-      { reason: "FieldValueRequired", field: "target.name", message: "Required value" },
-    ]);
+  // Binding has no kind of its own to be invalid: kube-apiserver answers a bare 500.
+  if (node === "") throw new ApiError(500, "", "target.name: Required value");
   if (kind !== "" && kind !== "Node")
     throw badRequest(`target.kind ${JSON.stringify(kind)} is not supported: use "Node"`);
   const pod = storage.get(PODS, namespace, name).object;
@@ -39,7 +37,6 @@ export function bindPod(
 
   const next: KubeObject = copy(pod);
   (next.spec as Json).nodeName = node;
-  if (next.metadata.generation !== undefined) next.metadata.generation += 1;
   const annotations = isObject(body) ? (body as unknown as KubeObject).metadata?.annotations : undefined;
   if (annotations !== undefined) next.metadata.annotations = { ...next.metadata.annotations, ...annotations };
   const status: Json = isObject(next.status) ? next.status : {};

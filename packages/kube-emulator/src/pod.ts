@@ -40,8 +40,7 @@ export function defaultPod(pod: KubeObject): void {
       : "IfNotPresent";
     for (const port of listAt(container, "ports").filter(isObject)) port.protocol ??= "TCP";
   }
-  const status = isObject(pod.status) ? pod.status : {};
-  pod.status = { ...status, phase: "Pending", qosClass: qosClass(pod) };
+  pod.status = { phase: "Pending", qosClass: qosClass(pod) };
 }
 
 function qosClass(pod: KubeObject): string {
@@ -56,6 +55,29 @@ function qosClass(pod: KubeObject): string {
       (ask.requests === undefined || isDeepStrictEqual(ask.requests, ask.limits)),
   );
   return guaranteed ? "Guaranteed" : "Burstable";
+}
+
+const TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** What the ServiceAccount admission plugin adds: the projected volume with token, CA and namespace. */
+export function mountToken(pod: KubeObject, account: KubeObject, suffix: string): void {
+  const spec = pod.spec as Json;
+  if ((spec.automountServiceAccountToken ?? account.automountServiceAccountToken) === false) return;
+  const name = `kube-api-access-${suffix}`;
+  let mounted = false;
+  for (const container of [...containersOf(pod), ...containersOf(pod, "initContainers")]) {
+    const mounts = listAt(container, "volumeMounts");
+    if (mounts.some((mount) => textAt(mount, "mountPath") === TOKEN_PATH)) continue;
+    container.volumeMounts = [...mounts, { name, readOnly: true, mountPath: TOKEN_PATH }];
+    mounted = true;
+  }
+  if (!mounted) return;
+  const sources = [
+    { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
+    { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+    { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+  ];
+  spec.volumes = [...listAt(spec, "volumes"), { name, projected: { sources, defaultMode: 420 } }];
 }
 
 const IMMUTABLE =

@@ -4,6 +4,7 @@ import { pendingDeletion } from "./deletion.ts";
 import type { Json, KubeObject } from "./json.ts";
 import { copy, isObject } from "./json.ts";
 import { generatedName, initialiseMeta, metaTypeError, preserveMeta, validateMeta } from "./object-meta.ts";
+import { mountToken } from "./pod.ts";
 import type { ResourceType } from "./resource-type.ts";
 import { apiVersionOf } from "./resource-type.ts";
 import { applyDefaults, prune } from "./schema.ts";
@@ -17,6 +18,8 @@ export interface WriteOptions {
   readonly dryRun: boolean;
   /** What happens to fields that no schema names. */
   readonly fieldValidation: "Strict" | "Warn" | "Ignore";
+  /** The body came about by a patch, whose refusals are worded differently. */
+  readonly isPatch?: boolean;
   /** Becomes a Warning header. */
   readonly warn: (text: string) => void;
 }
@@ -59,7 +62,8 @@ export class ResourceStorage {
     type.prepareCreate?.(seen, this.#now());
     if (type.generation !== "none") metadata.generation = 1;
     this.#validate(type, seen, undefined);
-    if (type.storage === "/pods") this.#requireServiceAccount(seen, namespace, type);
+    this.#warnAboutFinalizers(seen, undefined, options);
+    if (type.storage === "/pods") this.#admitServiceAccount(seen, namespace, type);
     if (isDefinition(type)) establish(seen, this.#now());
 
     const key = keyOf(type, namespace, metadata.name);
@@ -94,6 +98,7 @@ export class ResourceStorage {
     if (isDefinition(type)) establish(seen, this.#now());
     checkFinalizers(type, seen, old);
     this.#validate(type, seen, old);
+    this.#warnAboutFinalizers(seen, old, options);
 
     delete metadata.resourceVersion;
     const stored = toStored(type, seen, record.object);
@@ -110,6 +115,7 @@ export class ResourceStorage {
     if (pendingDeletion(stored) === "due" && !options.dryRun) {
       // Watchers see the last state that was stored; the writer gets back what it wrote.
       const { revision } = this.store.remove(type.storage, key, record.object);
+      stored.metadata.resourceVersion = record.object.metadata.resourceVersion as string;
       return { key, object: stored, json: JSON.stringify(stored), revision };
     }
     return this.#put(type, key, stored, options);
@@ -124,7 +130,7 @@ export class ResourceStorage {
     if (wrong !== undefined)
       throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${wrong}`);
     object.metadata = isObject(object.metadata) ? object.metadata : ({} as KubeObject["metadata"]);
-    checkKind(type, object);
+    checkKind(type, object, input);
     object.apiVersion = apiVersionOf(type);
     object.kind = type.kind;
     dropEmpty(object.metadata);
@@ -135,11 +141,17 @@ export class ResourceStorage {
       }
     } else delete object.metadata.namespace;
     if (type.schema !== undefined) {
-      const unknown = prune(type.schema, object).map((path) => `unknown field ${JSON.stringify(path)}`);
+      const sent = options.isPatch ? JSON.stringify(object) : "";
+      const unknown = prune(type.schema, object)
+        .toSorted()
+        .map((path) => `unknown field ${JSON.stringify(path)}`);
       if (unknown.length > 0 && options.fieldValidation === "Strict") {
-        throw badRequest(
-          `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${unknown.join(", ")}`,
-        );
+        const why = `strict decoding error: ${unknown.join(", ")}`;
+        if (!options.isPatch) {
+          throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${why}`);
+        }
+        const message = `Invalid value: ${JSON.stringify(sent)}: ${why}`;
+        throw invalid({ group: "", kind: "" }, "", [{ reason: "FieldValueInvalid", field: "patch", message }]);
       }
       if (options.fieldValidation === "Warn") for (const text of unknown) options.warn(text);
     }
@@ -151,20 +163,25 @@ export class ResourceStorage {
     const name = old.metadata.name;
     if (resourceVersion === undefined) {
       if (!required || type.unconditionalUpdate) return;
-      throw invalid(type, name, [
+      throw invalid({ ...type, kind: type.plural }, name, [
         {
           reason: "FieldValueInvalid",
           field: "metadata.resourceVersion",
-          message: "Invalid value: 0x0: must be specified for an update",
+          message: "Invalid value: 0: must be specified for an update",
         },
       ]);
     }
     if (uid !== undefined && uid !== old.metadata.uid) {
-      throw conflict(
-        type,
-        name,
-        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`,
-      );
+      if (!required) {
+        const message = `Invalid value: ${JSON.stringify(uid)}: field is immutable`;
+        throw invalid(type, name, [{ reason: "FieldValueInvalid", field: "metadata.uid", message }]);
+      }
+      const etcdKey = `/registry/${type.group === "" ? "" : `${type.group}/`}${type.plural}/${keyOf(type, old.metadata.namespace ?? "", name)}`;
+      const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
+      throw conflict(type, name, `StorageError: invalid object, Code: 4, Key: ${etcdKey}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`);
+    }
+    if (!/^\d+$/.test(resourceVersion)) {
+      throw new ApiError(500, "", `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
     }
     if (resourceVersion !== old.metadata.resourceVersion) throw conflict(type, name, MODIFIED);
   }
@@ -203,15 +220,28 @@ export class ResourceStorage {
     );
   }
 
-  /** The ServiceAccount admission plugin's refusal. */
-  #requireServiceAccount(pod: KubeObject, namespace: string, type: ResourceType): void {
+  /** The ServiceAccount admission plugin. */
+  #admitServiceAccount(pod: KubeObject, namespace: string, type: ResourceType): void {
     const account = String((pod.spec as Json).serviceAccountName);
-    if (this.store.collection("/serviceaccounts").get(`${namespace}/${account}`) !== undefined) return;
+    const found = this.store.collection("/serviceaccounts").get(`${namespace}/${account}`);
+    if (found !== undefined) {
+      mountToken(pod, found.object, generatedName(""));
+      return;
+    }
     throw forbidden(
       type,
       pod.metadata.name,
       `error looking up service account ${namespace}/${account}: serviceaccount ${JSON.stringify(account)} not found`,
     );
+  }
+
+  #warnAboutFinalizers(object: KubeObject, old: KubeObject | undefined, options: WriteOptions): void {
+    for (const finalizer of object.metadata.finalizers ?? []) {
+      if (finalizer.includes("/") || old?.metadata.finalizers?.includes(finalizer) === true || PLAIN_FINALIZERS.has(finalizer)) continue;
+      options.warn(
+        `metadata.finalizers: ${JSON.stringify(finalizer)}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers`,
+      );
+    }
   }
 
   #put(type: ResourceType, key: string, stored: KubeObject, options: WriteOptions): StoredRecord {
@@ -222,6 +252,9 @@ export class ResourceStorage {
     return { key, object, json: JSON.stringify(object), revision: present?.revision ?? 0 };
   }
 }
+
+/** Kubernetes' own finalizers without a domain. */
+const PLAIN_FINALIZERS = new Set(["orphan", "foregroundDeletion", "kubernetes"]);
 
 export function keyOf(type: ResourceType, namespace: string, name: string): string {
   return type.namespaced ? `${namespace}/${name}` : name;
@@ -240,20 +273,26 @@ function toStored(type: ResourceType, seen: KubeObject, stored: KubeObject | und
   return type.view === undefined ? seen : type.view.write(seen, stored);
 }
 
-function checkKind(type: ResourceType, object: KubeObject): void {
-  if (object.kind === undefined || object.kind === "") {
-    if (type.custom) throw badRequest(`Object 'Kind' is missing in '${JSON.stringify(object)}'`);
-  } else if (object.kind !== type.kind) {
-    throw badRequest(
-      `${object.kind} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: the kind of the provided object does not match the resource ${type.plural}`,
-    );
+function checkKind(type: ResourceType, object: KubeObject, input: unknown): void {
+  const { kind, apiVersion } = object;
+  if (kind === undefined || kind === "") {
+    if (!type.custom) return;
+    const text = JSON.stringify(input);
+    const shortened = text.length > 32 ? `${text.slice(0, 32)} ...` : text;
+    throw badRequest(`the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing in '${text}' (${shortened})`);
   }
   const wanted = apiVersionOf(type);
-  if (object.apiVersion !== undefined && object.apiVersion !== "" && object.apiVersion !== wanted) {
-    throw badRequest(
-      `the API version in the data (${object.apiVersion}) does not match the expected API version (${wanted})`,
-    );
+  if (apiVersion !== undefined && apiVersion !== "" && apiVersion !== wanted) {
+    throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${wanted})`);
   }
+  if (kind === type.kind) return;
+  if (type.custom) {
+    const message = `Invalid value: ${JSON.stringify(kind)}: must be ${type.kind}`;
+    throw invalid({ group: type.group, kind }, object.metadata.name, [{ reason: "FieldValueInvalid", field: "kind", message }]);
+  }
+  throw badRequest(
+    `${kind} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: converting (v1.${kind}) to (core.${type.kind}): unknown conversion`,
+  );
 }
 
 /** Typed metadata has no nulls and no empty maps or lists: both are as if left out. */

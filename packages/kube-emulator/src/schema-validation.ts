@@ -51,27 +51,31 @@ function wrongType(schema: Schema, actual: string): string | undefined {
   return schema.type;
 }
 
+/** The first broken rule about a string's text is reported, and its format. */
 function validateString(schema: Schema, value: string, path: string): Cause[] {
-  const causes: Cause[] = [];
   const quoted = JSON.stringify(value);
-  const length = [...value].length;
-  if (schema.maxLength !== undefined && length > schema.maxLength) {
-    causes.push({
-      reason: "FieldValueTooLong",
-      field: path,
-      message: `Too long: may not be more than ${schema.maxLength} bytes`,
-    });
-  }
-  if (schema.minLength !== undefined && length < schema.minLength) {
-    causes.push(invalidAt(path, "FieldValueInvalid", quoted, `should be at least ${schema.minLength} chars long`));
-  }
-  if (schema.pattern !== undefined && !new RegExp(schema.pattern, "u").test(value)) {
-    causes.push(invalidAt(path, "FieldValueInvalid", quoted, `should match '${schema.pattern}'`));
-  }
+  const causes: Cause[] = [];
+  const text = textProblem(schema, value, path);
+  if (text !== undefined) causes.push(text);
   if (schema.format !== undefined && FORMATS[schema.format]?.test(value) === false) {
     causes.push(invalidAt(path, "FieldValueTypeInvalid", quoted, `must be of type ${schema.format}: ${quoted}`));
   }
   return causes;
+}
+
+function textProblem(schema: Schema, value: string, path: string): Cause | undefined {
+  const quoted = JSON.stringify(value);
+  const length = [...value].length;
+  if (schema.maxLength !== undefined && length > schema.maxLength) {
+    return { reason: "FieldValueTooLong", field: path, message: `Too long: may not be more than ${schema.maxLength} bytes` };
+  }
+  if (schema.minLength !== undefined && length < schema.minLength) {
+    return invalidAt(path, "FieldValueInvalid", quoted, `should be at least ${schema.minLength} chars long`);
+  }
+  if (schema.pattern !== undefined && !new RegExp(schema.pattern, "u").test(value)) {
+    return invalidAt(path, "FieldValueInvalid", quoted, `should match '${schema.pattern}'`);
+  }
+  return undefined;
 }
 
 /** The formats that apiextensions checks and that somebody relies on; others are let through, as there. */
@@ -101,7 +105,6 @@ function validateNumber(schema: Schema, value: number, path: string): Cause[] {
     );
   }
   if (multipleOf !== undefined && !Number.isInteger(value / multipleOf)) bad(`should be a multiple of ${multipleOf}`);
-  if (schema.format === "int32" && (value > 2 ** 31 - 1 || value < -(2 ** 31))) bad("should be a valid int32");
   return causes;
 }
 

@@ -70,7 +70,7 @@ function propertySchema(schema: Schema, field: string): Schema | undefined {
   return isObject(schema.additionalProperties) ? (schema.additionalProperties as Schema) : undefined;
 }
 
-/** Fills in defaults, in place. A null where only a default may stand is replaced by it. */
+/** Drops nulls that may not be there and fills in defaults, in place. */
 export function applyDefaults(schema: Schema, value: unknown): void {
   if (Array.isArray(value)) {
     if (schema.items !== undefined) for (const item of value) applyDefaults(schema.items, item);
@@ -80,6 +80,7 @@ export function applyDefaults(schema: Schema, value: unknown): void {
   for (const [field, below] of Object.entries(schema.properties ?? {})) {
     const present = Object.hasOwn(value, field);
     const misplacedNull = present && value[field] === null && below.nullable !== true;
+    if (misplacedNull) delete value[field];
     if (below.default !== undefined && (!present || misplacedNull)) value[field] = structuredClone(below.default);
     if (Object.hasOwn(value, field)) applyDefaults(below, value[field]);
   }

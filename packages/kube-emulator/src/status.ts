@@ -59,7 +59,7 @@ export function qualified(resource: ResourceName): string {
 }
 
 function detailsOf(resource: ResourceName, name: string): StatusDetails {
-  return { name, ...(resource.group === "" ? {} : { group: resource.group }), kind: resource.plural };
+  return { ...(name === "" ? {} : { name }), ...(resource.group === "" ? {} : { group: resource.group }), kind: resource.plural };
 }
 
 export function notFound(resource: ResourceName, name: string): ApiError {
@@ -113,9 +113,9 @@ export function invalid(
   const subject = kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
   const all = texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`;
   return new ApiError(422, "Invalid", `${subject} "${name}" is invalid: ${all}`, {
-    name,
+    ...(name === "" ? {} : { name }),
     ...(kind.group === "" ? {} : { group: kind.group }),
-    kind: kind.kind,
+    ...(kind.kind === "" ? {} : { kind: kind.kind }),
     causes,
   });
 }
@@ -147,7 +147,7 @@ export function expired(message: string, continueToken?: string): ApiError {
 }
 
 export function tooLargeResourceVersion(wanted: number, current: number): ApiError {
-  return new ApiError(504, "Timeout", `Too large resource version: ${wanted}, current: ${current}`, {
+  return new ApiError(504, "Timeout", `Timeout: Too large resource version: ${wanted}, current: ${current}`, {
     causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
     retryAfterSeconds: 1,
   });

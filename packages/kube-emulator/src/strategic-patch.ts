@@ -54,18 +54,18 @@ export function strategicPatch(target: unknown, patch: Json): unknown {
     }
     const present = Object.hasOwn(base, field) ? result[field] : undefined;
     if (value === null) delete result[field];
-    else if (Array.isArray(value)) result[field] = mergeLists(field, present, value);
+    else if (Array.isArray(value)) result[field] = mergeLists(field, present, value, patch[`$setElementOrder/${field}`]);
     else result[field] = isObject(value) ? strategicPatch(present, value) : value;
   }
   for (const [field, order] of Object.entries(patch)) {
-    if (!field.startsWith("$setElementOrder/") || !Array.isArray(order)) continue;
     const name = field.slice("$setElementOrder/".length);
-    if (Array.isArray(result[name])) result[name] = inOrder(name, result[name], order);
+    if (!field.startsWith("$setElementOrder/") || !Array.isArray(order) || Object.hasOwn(patch, name)) continue;
+    if (Array.isArray(result[name])) result[name] = inOrder(name, result[name], order, result[name]);
   }
   return result;
 }
 
-function mergeLists(field: string, present: unknown, patch: readonly unknown[]): unknown[] {
+function mergeLists(field: string, present: unknown, patch: readonly unknown[], order: unknown): unknown[] {
   const base: unknown[] = Array.isArray(present) ? present : [];
   if (patch.some((item) => isObject(item) && item.$patch === "replace")) {
     return patch.filter((item) => !(isObject(item) && item.$patch === "replace")).map(withoutDirectives);
@@ -81,7 +81,8 @@ function mergeLists(field: string, present: unknown, patch: readonly unknown[]):
     } else if (index < 0) result.push(withoutDirectives(item));
     else result[index] = isObject(item) ? strategicPatch(result[index], item) : item;
   }
-  return result;
+  const wanted: readonly unknown[] = Array.isArray(order) ? order : patch;
+  return inOrder(field, result, wanted, base);
 }
 
 function sameItem(keys: readonly string[], a: unknown, b: unknown): boolean {
@@ -89,14 +90,22 @@ function sameItem(keys: readonly string[], a: unknown, b: unknown): boolean {
   return keys.some((key) => a[key] !== undefined && a[key] === b[key]);
 }
 
-/** Items named by the directive in its order; those that it does not name keep their place relative to each other, behind. */
-function inOrder(field: string, items: readonly unknown[], order: readonly unknown[]): unknown[] {
+/**
+ * Order after a merge: what the patch names keeps the patch's order, the rest keeps the server's, and between the two
+ * an item of the rest goes first only where the server had both and had it first (`mergeSortedSlice` of apimachinery).
+ */
+function inOrder(field: string, items: readonly unknown[], order: readonly unknown[], server: readonly unknown[]): unknown[] {
   const keys = MERGE_KEYS[field] ?? [];
-  const rank = (item: unknown): number => {
-    const found = order.findIndex((wanted) => sameItem(keys, item, wanted));
-    return found < 0 ? order.length : found;
-  };
-  return items.toSorted((a, b) => rank(a) - rank(b));
+  const index = (list: readonly unknown[], item: unknown): number => list.findIndex((other) => sameItem(keys, item, other));
+  const named = items.filter((item) => index(order, item) >= 0).toSorted((a, b) => index(order, a) - index(order, b));
+  const rest = items.filter((item) => index(order, item) < 0);
+  const result: unknown[] = [];
+  while (named.length > 0 && rest.length > 0) {
+    const left = index(server, rest[0]);
+    const right = index(server, named[0]);
+    result.push(left >= 0 && right >= 0 && left < right ? rest.shift() : named.shift());
+  }
+  return [...result, ...rest, ...named];
 }
 
 function withoutDirectives(value: unknown): unknown {

@@ -7,6 +7,10 @@ const DEFAULT_COLUMNS: readonly Column[] = [
   { name: "Age", type: "string", value: (object, now) => age(object.metadata.creationTimestamp, now) },
 ];
 
+/** ObjectMeta's own documentation of the name, which every table repeats. */
+const NAME_DESCRIPTION =
+  "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+
 /** `None`, `Metadata` or `Object`: what each row carries besides its cells. */
 export type RowObject = "None" | "Metadata" | "Object";
 
@@ -31,13 +35,13 @@ export function table(
           name,
           type: valueType,
           format: format ?? "",
-          description: description ?? "",
+          description: description ?? (format === "name" ? NAME_DESCRIPTION : ""),
           priority: priority ?? 0,
         }))
       : null,
     rows: objects.map((object) => ({
       cells: columns.map((column) => column.value(object, o.now)),
-      ...(o.include === "None" ? {} : { object: o.include === "Object" ? object : partialMetadata(object) }),
+      object: o.include === "None" ? null : o.include === "Object" ? object : partialMetadata(object),
     })),
   };
 }

@@ -37,7 +37,7 @@ export class Watch {
   readonly #revision: () => number;
   readonly #bookmarks: boolean;
   #unsubscribe: () => void = () => {};
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timers: NodeJS.Timeout[] = [];
   #held: StoreEvent[] | undefined;
   #columnsSent = false;
   #ended = false;
@@ -62,7 +62,7 @@ export class Watch {
     const { collection, query } = this.request;
     const initial = query.get("sendInitialEvents");
     checkOptions(query, initial);
-    const from = resourceVersion(query);
+    const from = resourceVersion(query, true);
     const current = this.#revision();
     const wantsState = initial === null ? from === undefined || from === 0 : flag(query, "sendInitialEvents");
     if (wantsState && from !== undefined && from > current) throw tooLargeResourceVersion(from, current);
@@ -93,11 +93,9 @@ export class Watch {
     const seconds = Number(query.get("timeoutSeconds") ?? 0);
     // 30 to 60 minutes where the client does not care, as --min-request-timeout.
     const limit = seconds > 0 ? seconds * 1000 : 1_800_000 * (1 + Math.random());
-    this.#timer = setTimeout(() => {
-      this.bookmark();
-      this.end();
-    }, limit);
-    this.#timer.unref();
+    this.#timers.push(setTimeout(() => this.end(), limit).unref());
+    // The last word comes two seconds before the end, so that it arrives.
+    if (limit > 2000) this.#timers.push(setTimeout(() => this.bookmark(), limit - 2000).unref());
   }
 
   /** Tells the client how far it has seen everything. */
@@ -121,7 +119,7 @@ export class Watch {
   end(how: "close" | "reset" = "close"): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#timer);
+    for (const timer of this.#timers) clearTimeout(timer);
     this.#unsubscribe();
     if (how === "reset") this.#response.socket?.destroy();
     else this.#response.end();
@@ -207,6 +205,10 @@ function checkOptions(query: URLSearchParams, initial: string | null): void {
     bad("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
   if (initial !== null && match !== "NotOlderThan") {
     bad("resourceVersionMatch", `sendInitialEvents requires setting resourceVersionMatch to NotOlderThan`);
+  }
+  if (initial !== null && match !== "" && match !== "NotOlderThan") {
+    const message = `Unsupported value: ${JSON.stringify(match)}: supported values: "NotOlderThan"`;
+    causes.push({ reason: "FieldValueNotSupported", field: "resourceVersionMatch", message });
   }
   if (causes.length > 0) throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", causes);
 }
