@@ -1,13 +1,15 @@
 import { redactClientId } from "@podid/crd-types";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { clientId, NodeHarness, RESOURCE, resourceId } from "./testing/node-harness.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { clientId, MACHINE, NodeHarness, RESOURCE, resourceId } from "./testing/node-harness.ts";
 import type { Answer } from "./testing/node-harness.ts";
 
 let node: NodeHarness;
-beforeEach(async () => {
+beforeAll(async () => {
   node = await NodeHarness.start();
+  for (const name of ["mic-account", "other"]) await node.serviceAccount(name);
 });
-afterEach(() => node.stop());
+afterEach(() => node.reset());
+afterAll(() => node.stop());
 
 function short({ status, json }: Answer): string {
   return `${status} ${json["error"] ?? ""}`.trim();
@@ -86,7 +88,7 @@ describe("tokens", () => {
     await node.startNmi();
     const waiting = node.token(address);
     await expect.poll(() => node.imdsRequests().length).toBeGreaterThan(1);
-    node.azure.state.attach("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/node-1", resourceId("id3"));
+    node.azure.state.attach(MACHINE, resourceId("id3"));
     expect((await waiting).json["client_id"]).toBe(clientId(3));
   });
 
@@ -262,8 +264,6 @@ describe("exceptions", () => {
   });
 
   test("S66 MIC by its ServiceAccount and namespace, never by a name", async () => {
-    await node.serviceAccount("mic-account");
-    await node.serviceAccount("other");
     const mic = await node.pod("aad-pod-identity-x", undefined, { serviceAccount: "mic-account" });
     const lookalike = await node.pod("mic-5f7d9", undefined, { serviceAccount: "other" });
     await node.startNmi("--mic-service-account=mic-account");

@@ -81,6 +81,9 @@ export interface TokenServiceOptions {
   readonly rules?: Partial<TokenServiceRules>;
 }
 
+/** A short wait for the cluster is no reason to give up on a source that is answering. */
+const SOURCE_MS = 15_000;
+
 type State =
   | { readonly kind: "final"; readonly result: TokenResult }
   | { readonly kind: "forward"; readonly standing: Standing }
@@ -140,8 +143,9 @@ export class TokenService {
   async #wait(call: TokenCall, first: State, timing: Timing): Promise<TokenResult> {
     const { clock } = this.#options;
     const deadlineMs = timing.startedMs + this.#rules.maxWaitMs;
+    const limitMs = Math.max(this.#rules.maxWaitMs, SOURCE_MS);
     const stop = new AbortController();
-    const timer = clock.setTimeout(() => stop.abort(), this.#rules.maxWaitMs);
+    const timer = clock.setTimeout(() => stop.abort(), limitMs);
     const gone = call.gone();
     const giveUp = AbortSignal.any([stop.signal, gone, this.#drain.signal]);
     let leave: (() => void) | undefined;
@@ -161,7 +165,7 @@ export class TokenService {
           }
           case "learn":
           case "serve": {
-            if (now >= deadlineMs) return this.#ended("timeout", timing);
+            if (now >= timing.startedMs + limitMs) return this.#ended("timeout", timing);
             const asked = state.kind === "serve" ? [state.broker] : state.candidates;
             const results = await this.#fetch(asked, giveUp);
             timing.sourceMs += clock.monotonicMs() - now;
@@ -343,7 +347,7 @@ export class TokenService {
     const text = {
       cancelled: [503, "the client left"],
       draining: [503, "the node agent is restarting; try again"],
-      timeout: [504, `the identity's source did not answer within ${Math.round(this.#rules.maxWaitMs / 1000)} s`],
+      timeout: [504, `the identity's source did not answer within ${Math.round(Math.max(this.#rules.maxWaitMs, SOURCE_MS) / 1000)} s`],
       overloaded: [503, "too many requests of this pod or node are waiting already"],
     } as const;
     const [status, message] = text[outcome];

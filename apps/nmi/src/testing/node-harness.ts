@@ -1,5 +1,5 @@
 import { startAzureEmulator } from "@podid/azure-emulator";
-import type { AzureEmulator, ImdsHandle } from "@podid/azure-emulator";
+import type { AzureEmulator, ImdsHandle, Seed } from "@podid/azure-emulator";
 import { API_VERSION, CUSTOM_RESOURCE_DEFINITIONS, POD_UID_ANNOTATION } from "@podid/crd-types";
 import { systemClock } from "@podid/imds-proxy";
 import { parseKubeConfig, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
@@ -24,6 +24,11 @@ export function resourceId(name: string): string {
 export function clientId(index: number): string {
   return `${String(index).repeat(8)}-0000-0000-0000-000000000000`;
 }
+
+const SEED: Seed = {
+  userAssignedIdentities: [1, 2, 3].map((index) => ({ id: resourceId(`id${index}`), clientId: clientId(index) })),
+  virtualMachines: [{ id: MACHINE, systemAssigned: true, userAssigned: [resourceId("id1"), resourceId("id2")] }],
+};
 
 export interface Answer {
   readonly status: number;
@@ -52,12 +57,7 @@ export class NodeHarness {
 
   static async start(): Promise<NodeHarness> {
     const kube = await startKubeEmulator({ crds: CUSTOM_RESOURCE_DEFINITIONS });
-    const azure = await startAzureEmulator({
-      seed: {
-        userAssignedIdentities: [1, 2, 3].map((index) => ({ id: resourceId(`id${index}`), clientId: clientId(index) })),
-        virtualMachines: [{ id: MACHINE, systemAssigned: true, userAssigned: [resourceId("id1"), resourceId("id2")] }],
-      },
-    });
+    const azure = await startAzureEmulator({ seed: SEED });
     return new NodeHarness(kube, azure, await azure.startImds(MACHINE, {}));
   }
 
@@ -94,6 +94,25 @@ export class NodeHarness {
 
   async serviceAccount(name: string): Promise<void> {
     await this.client("serviceAccounts").create({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: "default" } });
+  }
+
+  /** As after the start: no NMI, no objects, no faults, nothing logged. */
+  async reset(): Promise<void> {
+    await this.nmi?.stop();
+    this.nmi = undefined;
+    this.kube.faults.clear();
+    const created = ["pods", "azureIdentities", "azureIdentityBindings", "azureAssignedIdentities", "azurePodIdentityExceptions", "configMaps"] as const;
+    for (const resource of created) {
+      const client = this.client(resource);
+      const { items } = await client.list({});
+      await Promise.all(items.map(({ metadata }) => client.delete(metadata.name, metadata.namespace, { gracePeriodSeconds: 0 })));
+    }
+    this.azure.state.faults.clear();
+    this.azure.state.seed(SEED);
+    this.azure.requests.clear();
+    this.kube.audit.clear();
+    Object.assign(this.rules, { ensured: 0, removed: 0, failure: undefined });
+    this.logLines.length = 0;
   }
 
   async stop(): Promise<void> {
