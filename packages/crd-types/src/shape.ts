@@ -25,12 +25,12 @@ export function shapeErrors(kind: Kind, object: JsonObject): FieldError[] {
     });
 }
 
-/** The validator takes JSON; a member that is `undefined` is an absent one. */
+/** The validator takes JSON, where a member that is `undefined` is an absent one, and cannot make pointers of halved surrogates. */
 function withoutUndefined(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutUndefined);
   if (!isJsonObject(value)) return value;
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
-  return Object.fromEntries(entries.map(([key, member]) => [key, withoutUndefined(member)]));
+  return Object.fromEntries(entries.map(([key, member]) => [key.toWellFormed(), withoutUndefined(member)]));
 }
 
 /** `#/spec/auxiliaryTenantIDs/0` → `["spec", "auxiliaryTenantIDs", "0"]`. */

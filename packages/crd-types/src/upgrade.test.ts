@@ -37,6 +37,13 @@ describe("upgrade of objects from before 1.6", () => {
     expect(results[0]).toEqual(results[1]);
   });
 
+  test("a member called __proto__ stays a member", () => {
+    const old = JSON.parse('{"spec": {"ClientID": "c", "__proto__": {"tenantID": "t"}}}') as Record<string, unknown>;
+    const { spec } = upgradeLegacyObject("AzureIdentity", old).object as { spec: Record<string, unknown> };
+    expect(Object.keys(spec).toSorted()).toEqual(["__proto__", "clientID"]);
+    expect(spec["tenantID"]).toBeUndefined();
+  });
+
   test("labels of an exception are the user's, casing and all", () => {
     const old = { spec: { PodLabels: { App: "x", app: "y", PodLabels: "z" } } };
     expect(upgradeLegacyObject("AzurePodIdentityException", old).object).toEqual({

@@ -62,11 +62,11 @@ function respelled(object: JsonObject, fields: readonly string[]): JsonObject {
   const present = (key: string): string => bySpelling.get(key.toLowerCase()) ?? key;
   const keys = Object.keys(object);
   if (keys.every((key) => present(key) === key)) return object;
-  const result: Record<string, unknown> = {};
+  const result = new Map<string, unknown>();
   // Sorted, so that of two legacy spellings the same one wins whatever order the object came in.
   for (const key of keys.toSorted()) {
     const field = present(key);
-    if (field === key || !(field in object || field in result)) result[field] = object[key];
+    if (field === key || !(Object.hasOwn(object, field) || result.has(field))) result.set(field, object[key]);
   }
-  return result;
+  return Object.fromEntries(result);
 }

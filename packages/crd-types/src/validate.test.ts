@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Result } from "./result.ts";
 import { validateAssignedIdentity } from "./validate-assigned-identity.ts";
@@ -130,4 +131,20 @@ describe("exceptions", () => {
   ])("$podLabels", ({ podLabels, want }) => {
     expect(fieldsOf(validateException({ metadata, spec: { podLabels } }))).toEqual(want);
   });
+});
+
+test("law: whatever is validated, the answer is a value", () => {
+  const unit = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code));
+  const key = fc.oneof(fc.string({ unit, maxLength: 4 }), fc.constantFrom("podLabels", "clientPassword", "__proto__", "a/b~%"));
+  const value = fc.anything({ key, withNullPrototype: true, withObjectString: false });
+  const object = fc.record({ metadata: value, spec: fc.oneof(value, fc.dictionary(key, value)), status: value });
+  const json = fc.oneof(value, object).map((any): unknown => JSON.parse(JSON.stringify(any) ?? "null"));
+  fc.assert(
+    fc.property(json, (any) => {
+      for (const validate of [validateIdentity, validateBinding, validateAssignedIdentity, validateException]) {
+        const result = validate(any);
+        if (!result.ok) expect(result.errors.length).toBeGreaterThan(0);
+      }
+    }),
+  );
 });

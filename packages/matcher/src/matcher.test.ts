@@ -3,6 +3,7 @@ import type { MatchDelta } from "./delta.ts";
 import { NAMESPACED, binding, exception, identity, pod, rid } from "./fixtures.ts";
 import { Matcher } from "./matcher.ts";
 import type { MatcherOptions } from "./matcher.ts";
+import type { PodRecord } from "./records.ts";
 
 function keys({ added, removed, changed }: MatchDelta): { added: string[]; removed: string[]; changed: string[] } {
   return {
@@ -119,6 +120,29 @@ describe("cost", () => {
     expect(matcher.upsertIdentity(edited).changed).toHaveLength(4);
     expect(matcher.deleteBinding("default", "b3").removed).toHaveLength(4);
     expect([...matcher.assignments()]).toHaveLength(1_996);
+  });
+
+  test("events that change no assignment of a pod do not even look at it", () => {
+    let looks = 0;
+    const watched = (path: string, label: string): PodRecord =>
+      new Proxy(pod(path, label), {
+        get: (target, property) => {
+          looks += 1;
+          return Reflect.get(target, property) as unknown;
+        },
+      });
+    const matcher = ready();
+    for (let i = 0; i < 1_000; i += 1) matcher.upsertPod(watched(`ns${i % 10}/p${i}`, i % 2 === 0 ? "x" : "y"));
+    looks = 0;
+    matcher.upsertIdentity(identity("default/id", { resourceVersion: "2" }));
+    matcher.upsertBinding(binding("default/b", "id", "x", { weight: 7, resourceVersion: "2" }));
+    matcher.upsertIdentity(identity("default/other"));
+    matcher.upsertBinding(binding("default/other", "other", "z"));
+    expect(looks).toBe(0);
+    // The pods with "y" are not looked at when those with "x" lose theirs.
+    const perPod = 3;
+    expect(matcher.deleteBinding("default", "b").removed).toHaveLength(501);
+    expect(looks).toBeLessThanOrEqual(500 * perPod);
   });
 
   test("one binding for a thousand pods gives and takes each of them once", () => {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { rid } from "./fixtures.ts";
 import { bindingRecord, exceptionRecord, identityRecord } from "./object-records.ts";
@@ -63,6 +64,19 @@ test.for([undefined, null, 5, "text", [], {}, { metadata: null }, { metadata: { 
     for (const read of [podRecord, bindingRecord, identityRecord, exceptionRecord]) expect(read(object)).toBeUndefined();
   },
 );
+
+test("law: whatever JSON comes, it makes a record or none", () => {
+  const part = fc.oneof(fc.jsonValue(), fc.dictionary(fc.constantFrom("name", "namespace", "uid", "labels", "annotations", "type", "serviceAccounts", "podLabels", "podIPs", "phase"), fc.jsonValue()));
+  fc.assert(
+    fc.property(fc.record({ metadata: part, spec: part, status: part }), (object) => {
+      const named = { ...object, metadata: { ...metadata, ...(object.metadata as object) } };
+      for (const read of [podRecord, createPodProjector(), bindingRecord, identityRecord, exceptionRecord]) {
+        read(object);
+        read(named);
+      }
+    }),
+  );
+});
 
 describe("identities", () => {
   test("all that matching needs", () => {
