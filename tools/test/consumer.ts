@@ -15,10 +15,10 @@ export interface Consumer {
   readonly node: string;
 }
 
-/** An empty project with the packed packages installed, all from the registry but they themselves. */
+/** @param wanted what to install, as npm takes it: the packed packages, and what they leave to their user */
 export async function installConsumer(
   directory: string,
-  tarballs: readonly string[],
+  wanted: readonly string[],
   toolchain: Toolchain,
 ): Promise<Consumer> {
   const nodePackage = `node-${process.platform}-${process.arch}`;
@@ -42,7 +42,7 @@ export async function installConsumer(
     `typescript@${toolchain.typescript}`,
   ];
   const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", "--engine-strict=false"];
-  await succeed("npm", ["install", ...flags, ...registry, ...tarballs], directory);
+  await succeed("npm", ["install", ...flags, ...registry, ...wanted], directory);
   return { directory, node: join(directory, "node_modules", nodePackage, "bin/node") };
 }
 
