@@ -105,7 +105,7 @@ export class ArmService implements Service {
     remaining: { header: readonly [string, string] | undefined };
   }): Promise<ArmOutcome> {
     const { request, exchange, now, target, route } = o;
-    const caller = await authenticate(request.headers.authorization, this.#key, now);
+    const caller = await authenticate({ header: request.headers.authorization, host: request.host }, this.#key, now);
     if ("error" in caller) return caller;
     exchange.caller = caller.clientId;
     const apiVersion = parameter(request.query, "api-version");

@@ -22,8 +22,12 @@ export interface AuthenticatedCaller extends Caller {
   readonly tenantId: string;
 }
 
-/** Who sent an `Authorization` header, by a token that the emulator's Entra or IMDS issued. */
-export async function authenticate(header: string | undefined, key: SigningKey, now: number): Promise<AuthenticatedCaller | { readonly error: ArmError }> {
+/** Who sent an `Authorization` header, by a token that the emulator's Entra or IMDS issued. `host` is the address ARM was asked at. */
+export async function authenticate(
+  { header, host }: { readonly header: string | undefined; readonly host: string },
+  key: SigningKey,
+  now: number,
+): Promise<AuthenticatedCaller | { readonly error: ArmError }> {
   if (header === undefined) return { error: authenticationMissing() };
   const [, token] = /^bearer +(\S+)$/i.exec(header) ?? [];
   const claims = token === undefined ? undefined : await key.verify(token);
@@ -34,7 +38,7 @@ export async function authenticate(header: string | undefined, key: SigningKey, 
   if (objectId === undefined || clientId === undefined || tenantId === undefined || typeof expiry !== "number") return { error: invalidToken() };
   if (expiry * 1000 <= now) return { error: expiredToken(americanTime(expiry * 1000), americanTime(now)) };
   const audience = String(claims?.["aud"]);
-  if (!AUDIENCES.includes(audience)) return { error: wrongAudience(audience, AUDIENCES.slice(0, 4)) };
+  if (![...AUDIENCES, `https://${host}`, `https://${host}/`].includes(audience)) return { error: wrongAudience(audience, AUDIENCES.slice(0, 4)) };
   return { objectId, clientId, tenantId };
 }
 
