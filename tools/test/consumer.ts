@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PublishablePackage } from "../src/packages.ts";
 import { succeed } from "./command.ts";
@@ -64,9 +64,13 @@ export function entryPoints({ manifest }: PublishablePackage): string[] {
   return Object.keys(manifest.exports ?? {}).map((subpath) => manifest.name + subpath.slice(1));
 }
 
-/** The first TypeScript block of a README: a program that stands alone. */
-export function readmeExample(readme: string): string | undefined {
-  return /^```ts\n(.*?)^```$/ms.exec(readme)?.[1];
+/** The first TypeScript block of a package's README, a program that stands alone; every README has one. */
+export async function readmeExample(directory: string): Promise<string> {
+  const readme = await readFile(join(directory, "README.md"), "utf8");
+  const example = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1];
+  if (example === undefined)
+    throw new Error(`${directory}/README.md has no \`\`\`ts block; show how the package is used`);
+  return example;
 }
 
 /** Where a package's example is written. */
