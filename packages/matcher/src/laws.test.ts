@@ -10,22 +10,22 @@ import type { Assignment, BindingRecord, IdentityRecord, PodRecord } from "./rec
 // Few names and values, so that everything collides with everything.
 const namespaces = fc.constantFrom("a", "b", "a-b");
 const names = fc.constantFrom("x", "y");
-const labels = fc.constantFrom("s", "t", "S", "");
+const labels = fc.constantFrom("s", "s", "s", "t", "t", "S", "");
 const paths = fc.tuple(namespaces, names).map((path) => path.join("/"));
 
 const pods = fc
   .record({
     path: paths,
-    label: fc.option(labels, { nil: undefined }),
-    nodeName: fc.constantFrom("n1", "n2", undefined),
-    phase: fc.constantFrom("Running", "Running", "Pending", "Succeeded", "Failed", undefined),
-    hostNetwork: fc.constantFrom(false, false, false, true),
+    label: fc.option(labels, { nil: undefined, freq: 8 }),
+    nodeName: fc.constantFrom("n1", "n1", "n2", "n2", undefined),
+    phase: fc.constantFrom("Running", "Running", "Running", "Pending", "Succeeded", "Failed", undefined),
+    hostNetwork: fc.constantFrom(false, false, false, false, false, true),
     deleting: fc.boolean(),
   })
   .map(({ path, label, ...more }) => pod(path, label, more));
 
 const bindings = fc
-  .record({ path: paths, azureIdentity: fc.constantFrom("x", "y", ""), selector: labels, weight: fc.integer({ min: -1, max: 1 }), uid: fc.constantFrom("u1", "u2") })
+  .record({ path: paths, azureIdentity: fc.constantFrom("x", "x", "x", "y", "y", ""), selector: labels, weight: fc.integer({ min: -1, max: 1 }), uid: fc.constantFrom("u1", "u2") })
   .map(({ path, azureIdentity, selector, ...more }) => binding(path, azureIdentity, selector, more));
 
 const identities = fc
@@ -33,8 +33,8 @@ const identities = fc
     path: paths,
     uid: fc.constantFrom("u1", "u2"),
     resourceVersion: fc.constantFrom("1", "2"),
-    annotations: fc.constantFrom({}, NAMESPACED),
-    spec: fc.constantFrom({}, { clientID: "other" }, { resourceID: "?" }, { type: 1 }),
+    annotations: fc.constantFrom({}, {}, NAMESPACED),
+    spec: fc.constantFrom({}, {}, {}, { clientID: "other" }, { resourceID: "?" }, { type: 1 }),
   })
   .map(({ path, ...more }) => identity(path, more));
 
@@ -46,7 +46,7 @@ type Event =
   | { readonly do: "upsertIdentity"; readonly record: IdentityRecord }
   | { readonly do: "deleteIdentity"; readonly path: string };
 
-const events: fc.Arbitrary<Event[]> = fc.array(
+const anyEvents: fc.Arbitrary<Event[]> = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: pods.map((record): Event => ({ do: "upsertPod", record })) },
     { weight: 1, arbitrary: paths.map((path): Event => ({ do: "deletePod", uid: `uid-${path}` })) },
@@ -55,8 +55,17 @@ const events: fc.Arbitrary<Event[]> = fc.array(
     { weight: 3, arbitrary: identities.map((record): Event => ({ do: "upsertIdentity", record })) },
     { weight: 1, arbitrary: paths.map((path): Event => ({ do: "deleteIdentity", path })) },
   ),
-  { maxLength: 40 },
+  { minLength: 10, maxLength: 50, size: "max" },
 );
+
+/** A cluster where everything fits, of which each sequence begins with a part: else most would have nothing to take away. */
+const WHOLE: readonly Event[] = ["a/x", "a/y", "b/x", "b/y", "a-b/x", "a-b/y"].flatMap((path): Event[] => [
+  { do: "upsertPod", record: pod(path, "s") },
+  { do: "upsertBinding", record: binding(path, path.endsWith("x") ? "x" : "y", "s") },
+  { do: "upsertIdentity", record: identity(path) },
+]);
+
+const events = fc.tuple(fc.shuffledSubarray([...WHOLE]), anyEvents).map((parts) => parts.flat());
 
 /** The objects that exist after some events. */
 class World {
