@@ -14,6 +14,8 @@ export interface ClusterDirectoryOptions {
   /** MIC by its ServiceAccount; undefined: no pod is MIC. */
   readonly mic: { readonly namespace: string; readonly serviceAccount: string } | undefined;
   readonly confirm: ConfirmOwner;
+  /** Told when an identity is gone or has become another one; what was kept for it is of no use. */
+  readonly onIdentityGone: (uid: string) => void;
   /** Why the caches say nothing yet; undefined once they do. */
   readonly unsynced: () => string | undefined;
 }
@@ -107,12 +109,14 @@ export class ClusterDirectory implements PodDirectory {
     this.changed();
   }
 
-  upsertIdentity(identity: IdentityRecord): void {
+  upsertIdentity(identity: IdentityRecord, previous: IdentityRecord | undefined): void {
+    if (previous !== undefined && (previous.uid !== identity.uid || previous.fingerprint !== identity.fingerprint)) this.#options.onIdentityGone(previous.uid);
     this.#matcher.upsertIdentity(identity);
     this.changed();
   }
 
-  deleteIdentity({ namespace, name }: IdentityRecord): void {
+  deleteIdentity({ namespace, name, uid }: IdentityRecord): void {
+    this.#options.onIdentityGone(uid);
     this.#matcher.deleteIdentity(namespace, name);
     this.changed();
   }

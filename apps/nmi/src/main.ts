@@ -55,9 +55,21 @@ async function run(config: Config, signal: AbortSignal): Promise<number> {
   if (routing.kind === "failed") log.warn({ why: routing.message }, "route_localnet could not be set; redirected requests may not arrive");
   else if (routing.kind === "set") log.info({}, "set net.ipv4.conf.all.route_localnet=1, which redirects to a loopback address need");
 
+  const rules = nodeRules(config, log);
+  try {
+    return await serve(config, log, rules, signal);
+  } catch (error) {
+    // A node agent that cannot serve must not leave the way to IMDS open either.
+    log.error({ error: error instanceof Error ? error.message : String(error) }, "NMI cannot start; putting the rules in nevertheless, so that no pod reaches the metadata service");
+    await rules.ensure().catch((failure: unknown) => log.error({ error: String(failure) }, "the iptables rules could not be put in"));
+    return 1;
+  }
+}
+
+async function serve(config: Config, log: Logger, rules: NodeRules, signal: AbortSignal): Promise<number> {
   const agent = userAgent({ component: "NMI", version: VERSION, commit: COMMIT, date: BUILD_DATE, custom: config.userAgentSuffix });
   const transport = transportFromKubeConfig(loadKubeConfig(config.kubeconfig), { userAgent: agent });
-  const nmi = await startNmi(config, { transport, rules: nodeRules(config, log), log, clock: systemClock, random: Math.random });
+  const nmi = await startNmi(config, { transport, rules, log, clock: systemClock, random: Math.random });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   log.info({}, `received ${String(signal.reason)}, shutting down`);
   await nmi.stop();

@@ -36,6 +36,9 @@ export interface Nmi {
 }
 
 const MAX_CONNECTIONS = 16_384;
+/** IMDS allows five requests a second and machine outside its identity endpoint, and others on the node ask too. */
+const METADATA_RATE = 5;
+const METADATA_CONCURRENCY = 4;
 
 /** Builds the node agent and connects its parts: it listens first, then puts the rules in, then becomes ready. */
 export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
@@ -43,11 +46,17 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   // The directory's own reflectors are made after it, since they feed it.
   let reflectors: Reflectors | undefined;
   const pods = new ResourceClient(transport, RESOURCES.pods);
+  const client = new HttpImdsClient({ host: config.metadataIp, port: config.metadataPort });
+  const tokenLimiter = new FairLimiter({ clock, ratePerSecond: config.imdsRate, concurrency: config.imdsConcurrency });
+  const metadataLimiter = new FairLimiter({ clock, ratePerSecond: METADATA_RATE, concurrency: METADATA_CONCURRENCY });
+  const forwarder = new ImdsForwarder({ client, tokenLimiter, metadataLimiter });
+  const broker = new TokenBroker({ clock, random, limiter: tokenLimiter, cache: config.tokenCache });
   const directory = new ClusterDirectory({
     clock,
     mode: config.mode,
     forceNamespaced: config.forceNamespaced,
     mic: config.micServiceAccount === undefined ? undefined : { namespace: config.micNamespace, serviceAccount: config.micServiceAccount },
+    onIdentityGone: (uid) => broker.invalidate(uid),
     confirm: (pod, address) => confirmOwner(pods, pod, address, clock.wallMs()),
     unsynced: () => reflectors?.unsynced(),
   });
@@ -57,11 +66,6 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     log.warn({ uninstalling }, uninstalling ? "podid is being uninstalled: the rules will be removed at the end" : "podid is not being uninstalled any more");
   });
 
-  const client = new HttpImdsClient({ host: config.metadataIp, port: config.metadataPort });
-  const tokenLimiter = new FairLimiter({ clock, ratePerSecond: config.imdsRate, concurrency: config.imdsConcurrency });
-  const metadataLimiter = new FairLimiter({ clock, ratePerSecond: 5, concurrency: 4 });
-  const forwarder = new ImdsForwarder({ client, tokenLimiter, metadataLimiter });
-  const broker = new TokenBroker({ clock, random, limiter: tokenLimiter, cache: config.tokenCache });
   const metrics: NmiMetrics = new NmiMetrics({ parked: () => tokens.parked, staleSeconds: () => staleness(watches) });
   const tokens: TokenService = new TokenService({
     directory,
@@ -98,6 +102,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
       logExchange(log, exchange);
     },
     closing: () => stopping,
+    onError: (error) => log.error({ error: error instanceof Error ? error.stack : String(error) }, "a request failed because of a bug"),
   });
   app.server.maxConnections = MAX_CONNECTIONS;
   await app.listen({ host: config.listenAddress, port: config.port });

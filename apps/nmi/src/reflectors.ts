@@ -46,7 +46,7 @@ export class Reflectors {
     });
     const identities = make(RESOURCES.azureIdentities, identityRecord);
     identities.subscribe({
-      upsert: (_key, identity) => directory.upsertIdentity(identity),
+      upsert: (_key, identity, previous) => directory.upsertIdentity(identity, previous),
       delete: (_key, identity) => directory.deleteIdentity(identity),
       synced: () => directory.changed(),
     });

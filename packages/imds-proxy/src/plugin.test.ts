@@ -154,6 +154,20 @@ describe("over real sockets", () => {
     expect(text.match(/HTTP\/1\.1 (\d+)/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 404"]);
   });
 
+  test("a bug is a 500 that tells the client nothing, and is reported", async () => {
+    const errors: unknown[] = [];
+    const { base, directory } = await setUp({ onError: (error) => errors.push(error) });
+    directory.owner = () => {
+      throw new Error("secret detail");
+    };
+    const response = await fetch(`${base}${T}?resource=r`, { headers: { metadata: "true" } });
+    expect([response.status, response.headers.get("connection")]).toEqual([500, "close"]);
+    const body = await response.text();
+    expect(JSON.parse(body)).toMatchObject({ error: "internal_error" });
+    expect(body).not.toContain("secret detail");
+    expect(errors).toHaveLength(1);
+  });
+
   test("while closing every answer ends its connection", async () => {
     const { base } = await setUp({ closing: () => true });
     expect((await fetch(`${base}${T}`)).headers.get("connection")).toBe("close");

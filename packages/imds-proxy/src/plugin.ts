@@ -33,8 +33,11 @@ export interface ImdsProxyOptions {
   readonly observe?: (exchange: Exchange) => void;
   /** Every answer closes its connection when this returns true. */
   readonly closing?: () => boolean;
+  /** Told of exceptions, which are bugs; the client hears only that there was one. */
+  readonly onError?: (error: unknown) => void;
 }
 
+const FAILED = errorReply(500, "internal_error", "the node agent failed to answer; its log says why", { retryAfterSeconds: 1 });
 const HOST_TOKEN_OFF = errorReply(404, "not_found", "the host token endpoint is not enabled on this node");
 
 /**
@@ -53,7 +56,7 @@ export function imdsServerOptions(): FastifyHttpOptions<Server> {
     keepAliveTimeout: 65_000,
     requestTimeout: 15_000,
     handlerTimeout: 0,
-    http: { maxHeaderSize: 16_384, headersTimeout: 10_000, requireHostHeader: false, joinDuplicateHeaders: false },
+    http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000, requireHostHeader: false, joinDuplicateHeaders: false },
     clientErrorHandler,
   };
 }
@@ -65,6 +68,10 @@ const plugin: FastifyPluginCallback<ImdsProxyOptions> = (fastify, options, done)
   const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply => answer(options, request, reply);
   fastify.all("/", handler);
   fastify.setNotFoundHandler(handler);
+  fastify.setErrorHandler((error, _request, reply) => {
+    options.onError?.(error);
+    send(reply, FAILED, true);
+  });
   done();
 };
 
