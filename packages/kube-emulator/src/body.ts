@@ -36,7 +36,7 @@ export async function readBody(request: IncomingMessage): Promise<unknown> {
     return yaml ? parse(text) : JSON.parse(text);
   } catch (error) {
     throw badRequest(
-      `the object provided is unrecognized: couldn't get version/kind; ${yaml ? "yaml" : "json"} parse error as ${yaml ? "YAML" : "JSON"}: ${error instanceof Error ? error.message : String(error)}`,
+      `the object provided is unrecognized: couldn't get version/kind; ${yaml ? "yaml" : "json"} parse error: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
 }
@@ -46,7 +46,9 @@ function fromProtobuf(bytes: Buffer): unknown {
   try {
     decoded = decodeProtobuf(bytes);
   } catch (error) {
-    throw badRequest(`couldn't parse the request body as protobuf: ${error instanceof Error ? error.message : String(error)}`);
+    throw badRequest(
+      `couldn't parse the request body as protobuf: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   if (decoded === undefined) throw unsupportedMediaType(ACCEPTED);
   return decoded;

@@ -3,6 +3,7 @@ import { EVENTS, NEW_STYLE_EVENTS } from "./event.ts";
 import type { Json, KubeObject } from "./json.ts";
 import { at, isObject, listAt, textAt } from "./json.ts";
 import { PODS } from "./pod.ts";
+import type { Cause } from "./status.ts";
 import type { Column, ResourceType } from "./resource-type.ts";
 import { resourceType } from "./resource-type.ts";
 import { DAEMON_SETS, DEPLOYMENTS } from "./workload.ts";
@@ -60,6 +61,44 @@ function prepareSecret(object: KubeObject): void {
   delete object.stringData;
 }
 
+/** Maps of the kind's own that hold nothing but strings. */
+function stringMaps(kind: string, ...fields: readonly string[]): (object: KubeObject) => string | undefined {
+  return (object) => {
+    for (const field of fields) {
+      const map = object[field];
+      if (map === undefined || map === null) continue;
+      if (!isObject(map))
+        return `json: cannot unmarshal ${typeof map} into Go struct field ${kind}.${field} of type map[string]string`;
+      const wrong = Object.values(map).find((value) => typeof value !== "string");
+      if (wrong !== undefined)
+        return `json: cannot unmarshal ${typeof wrong} into Go struct field ${kind}.${field} of type string`;
+    }
+    return undefined;
+  };
+}
+
+/** Lease durations are positive and transitions never negative. */
+function validateLease(lease: KubeObject): Cause[] {
+  const duration = at(lease, "spec", "leaseDurationSeconds");
+  const transitions = at(lease, "spec", "leaseTransitions");
+  const causes: Cause[] = [];
+  if (typeof duration === "number" && duration <= 0) {
+    causes.push({
+      reason: "FieldValueInvalid",
+      field: "spec.leaseDurationSeconds",
+      message: `Invalid value: ${duration}: must be greater than 0`,
+    });
+  }
+  if (typeof transitions === "number" && transitions < 0) {
+    causes.push({
+      reason: "FieldValueInvalid",
+      field: "spec.leaseTransitions",
+      message: `Invalid value: ${transitions}: must be greater than or equal to 0`,
+    });
+  }
+  return causes;
+}
+
 const entries = (value: unknown): number => (isObject(value) ? Object.keys(value).length : 0);
 const core = { group: "", version: "v1" } as const;
 const rbac = { group: "rbac.authorization.k8s.io", version: "v1" } as const;
@@ -73,6 +112,7 @@ const roleRef: Column = {
 export const NAMESPACES = resourceType({
   ...core,
   plural: "namespaces",
+  fields: ["spec", "status"],
   kind: "Namespace",
   namespaced: false,
   shortNames: ["ns"],
@@ -91,6 +131,7 @@ export const NAMESPACES = resourceType({
 export const NODES = resourceType({
   ...core,
   plural: "nodes",
+  fields: ["spec", "status"],
   kind: "Node",
   namespaced: false,
   shortNames: ["no"],
@@ -114,6 +155,7 @@ export const NODES = resourceType({
 export const SERVICE_ACCOUNTS = resourceType({
   ...core,
   plural: "serviceaccounts",
+  fields: ["secrets", "imagePullSecrets", "automountServiceAccountToken"],
   kind: "ServiceAccount",
   namespaced: true,
   shortNames: ["sa"],
@@ -124,6 +166,8 @@ export const SERVICE_ACCOUNTS = resourceType({
 export const CONFIG_MAPS = resourceType({
   ...core,
   plural: "configmaps",
+  fields: ["data", "binaryData", "immutable"],
+  decodeError: stringMaps("ConfigMap", "data", "binaryData"),
   kind: "ConfigMap",
   namespaced: true,
   shortNames: ["cm"],
@@ -137,6 +181,8 @@ export const CONFIG_MAPS = resourceType({
 export const SECRETS = resourceType({
   ...core,
   plural: "secrets",
+  fields: ["data", "stringData", "type", "immutable"],
+  decodeError: stringMaps("Secret", "data", "stringData"),
   kind: "Secret",
   namespaced: true,
   columns: [NAME, text("Type", "type"), { name: "Data", type: "string", value: (object) => entries(object.data) }, AGE],
@@ -148,6 +194,8 @@ export const LEASES = resourceType({
   group: "coordination.k8s.io",
   version: "v1",
   plural: "leases",
+  fields: ["spec"],
+  validate: validateLease,
   kind: "Lease",
   namespaced: true,
   unconditionalUpdate: false,

@@ -4,7 +4,7 @@ import { timestamp } from "./object-meta.ts";
 import type { ResourceStorage } from "./resource-storage.ts";
 import type { ResourceType } from "./resource-type.ts";
 import type { StatusDetails } from "./status.ts";
-import { badRequest, conflict } from "./status.ts";
+import { conflict, invalid } from "./status.ts";
 import type { StoredRecord } from "./store.ts";
 
 /** meta/v1 DeleteOptions, from body or query. */
@@ -22,7 +22,10 @@ export function deleteOptions(query: URLSearchParams, body: unknown): DeleteOpti
   const grace = options.gracePeriodSeconds ?? query.get("gracePeriodSeconds") ?? undefined;
   const policy = options.propagationPolicy ?? query.get("propagationPolicy") ?? undefined;
   if (policy !== undefined && !["Orphan", "Background", "Foreground"].includes(String(policy))) {
-    throw badRequest(`invalid propagationPolicy ${JSON.stringify(policy)}: use Orphan, Background or Foreground`);
+    const message = `Unsupported value: ${JSON.stringify(policy)}: supported values: "Foreground", "Background", "Orphan", "nil"`;
+    throw invalid({ group: "meta.k8s.io", kind: "DeleteOptions" }, "", [
+      { reason: "FieldValueNotSupported", field: "propagationPolicy", message },
+    ]);
   }
   const dryRun = Array.isArray(options.dryRun) ? options.dryRun : query.getAll("dryRun");
   return {
@@ -99,8 +102,8 @@ export function deleteObject(
   const gone = pendingDeletion(next) === "due";
   if (options.dryRun) return { record, gone, details };
   if (gone) {
-    // Without a grace period or finalizers nobody ever sees a deletionTimestamp.
-    const last = metadata.deletionTimestamp === undefined ? record.object : next;
+    // Where there is neither grace nor a finalizer nobody ever sees a deletionTimestamp, pods excepted.
+    const last = metadata.deletionTimestamp === undefined && type.storage !== "/pods" ? record.object : next;
     return { record: storage.store.remove(type.storage, record.key, last), gone, details };
   }
   if (JSON.stringify(next) === record.json) return { record, gone, details };

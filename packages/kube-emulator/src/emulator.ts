@@ -152,7 +152,13 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
   const issuer = options.issuer ?? url;
   const tokens = new TokenAuthority({ issuer, audiences: options.apiAudiences ?? [issuer], store, key, now });
 
-  const controllers = new Controllers({ storage, registry, caPem: credentials.caPem, collectGarbage: options.collectGarbage ?? true, namespaceDelayMs: options.namespaceDeletionDelayMs ?? 1000 });
+  const controllers = new Controllers({
+    storage,
+    registry,
+    caPem: credentials.caPem,
+    collectGarbage: options.collectGarbage ?? true,
+    namespaceDelayMs: options.namespaceDeletionDelayMs ?? 1000,
+  });
   for (const name of ["default", "kube-system", "kube-public", "kube-node-lease"])
     storage.create(NAMESPACES, "", { metadata: { name } }, QUIET);
   for (const crd of options.crds ?? []) storage.create(CUSTOM_RESOURCE_DEFINITIONS, "", crd, QUIET);
@@ -174,9 +180,7 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
     reviewToken: (token, audiences) => {
       if (same(token, adminToken)) return { authenticated: true, user: ADMIN, audiences };
       const verdict = tokens.review(token, audiences);
-      return "user" in verdict
-        ? { authenticated: true, ...verdict }
-        : { authenticated: false, user: {}, error: verdict.error };
+      return "user" in verdict ? { authenticated: true, ...verdict } : { user: {}, error: verdict.error };
     },
     openWatch: (call, watch) => {
       watches.set(watch, call);

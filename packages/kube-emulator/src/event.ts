@@ -3,6 +3,7 @@ import { isObject, textAt } from "./json.ts";
 import type { Column, View } from "./resource-type.ts";
 import { resourceType } from "./resource-type.ts";
 import { age } from "./duration.ts";
+import type { Cause } from "./status.ts";
 
 /** The same events under both names: `regarding`, `note` and `reportingController` in events.k8s.io, the older words in core/v1. */
 const PAIRS: readonly (readonly [string, string])[] = [
@@ -85,11 +86,31 @@ const COMMON = {
   createOnUpdate: true,
 } as const;
 
+function validateEvent(event: KubeObject): Cause[] {
+  const about = textAt(event, "involvedObject", "namespace") || textAt(event, "regarding", "namespace");
+  const own = event.metadata.namespace;
+  // Events about cluster-scoped objects live in "default".
+  if (about === own || (about === "" && own === "default")) return [];
+  return [
+    {
+      reason: "FieldValueInvalid",
+      field: "involvedObject.namespace",
+      message: `Invalid value: ${JSON.stringify(about)}: does not match event.namespace`,
+    },
+  ];
+}
+
 /** core/v1 Event. */
 export const EVENTS = resourceType({
   ...COMMON,
   group: "",
   version: "v1",
+  prepareCreate: (event) => {
+    event.eventTime ??= null;
+    event.reportingComponent ??= "";
+    event.reportingInstance ??= "";
+  },
+  validate: validateEvent,
   columns: COLUMNS,
   selectableFields: {
     ...Object.fromEntries(
@@ -110,6 +131,7 @@ export const NEW_STYLE_EVENTS = resourceType({
   ...COMMON,
   group: "events.k8s.io",
   version: "v1",
+  validate: validateEvent,
   view: NEW_EVENTS,
   columns: COLUMNS.map((column) => ({
     ...column,

@@ -69,7 +69,8 @@ export function validateMeta(object: KubeObject, rule: "subdomain" | "label" | "
       field: `metadata.${field}`,
       message: `Invalid value: ${JSON.stringify(value)}: ${why}`,
     });
-  if (rule === "label" && !LABEL.test(metadata.name)) bad("name", metadata.name, LABEL_TEXT);
+  if (rule === "label" && metadata.name.includes(".")) bad("name", metadata.name, "must not contain dots");
+  else if (rule === "label" && !LABEL.test(metadata.name)) bad("name", metadata.name, LABEL_TEXT);
   if (rule === "subdomain" && !SUBDOMAIN.test(metadata.name)) bad("name", metadata.name, SUBDOMAIN_TEXT);
   if (rule === "path" && /[/%]/.test(metadata.name)) bad("name", metadata.name, "may not contain '/' or '%'");
   const limit = rule === "label" ? 63 : 253;

@@ -16,7 +16,10 @@ export function patched(type: ResourceType, contentType: string, body: unknown, 
   const accepted = [JSON_PATCH, MERGE_PATCH, ...(type.custom ? [] : [STRATEGIC_PATCH])];
   if (!accepted.includes(contentType)) throw unsupportedMediaType(accepted);
   if (contentType === JSON_PATCH) return jsonPatch(body, present);
-  if (!isObject(body)) throw badRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}");
+  if (!isObject(body))
+    throw badRequest(
+      "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+    );
   return contentType === MERGE_PATCH ? mergePatch(present, body) : strategicPatch(present, body);
 }
 
@@ -27,7 +30,9 @@ function jsonPatch(body: unknown, present: KubeObject): Json {
       (operation) => isObject(operation) && typeof operation.op === "string" && typeof operation.path === "string",
     )
   ) {
-    throw badRequest("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp");
+    throw badRequest(
+      "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+    );
   }
   if (body.length > 10_000) {
     throw new ApiError(

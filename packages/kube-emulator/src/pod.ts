@@ -14,11 +14,7 @@ function containersOf(object: KubeObject, list = "containers"): Json[] {
 export function defaultPod(pod: KubeObject): void {
   const spec = isObject(pod.spec) ? pod.spec : {};
   pod.spec = spec;
-  spec.restartPolicy ??= "Always";
-  spec.terminationGracePeriodSeconds ??= 30;
-  spec.dnsPolicy ??= "ClusterFirst";
-  spec.securityContext ??= {};
-  spec.schedulerName ??= "default-scheduler";
+  defaultPodSpec(spec);
   spec.enableServiceLinks ??= true;
   spec.preemptionPolicy ??= "PreemptLowerPriority";
   spec.priority ??= 0;
@@ -31,7 +27,18 @@ export function defaultPod(pod: KubeObject): void {
     effect: "NoExecute",
     tolerationSeconds: 300,
   }));
-  for (const container of [...containersOf(pod), ...containersOf(pod, "initContainers")]) {
+  pod.status = { phase: "Pending", qosClass: qosClass(pod) };
+}
+
+/** The defaults of a pod's spec, in pods and in templates. */
+export function defaultPodSpec(spec: Json): void {
+  spec.restartPolicy ??= "Always";
+  spec.terminationGracePeriodSeconds ??= 30;
+  spec.dnsPolicy ??= "ClusterFirst";
+  spec.securityContext ??= {};
+  spec.schedulerName ??= "default-scheduler";
+  const owner = { metadata: { name: "" }, spec };
+  for (const container of [...containersOf(owner), ...containersOf(owner, "initContainers")]) {
     container.terminationMessagePath ??= "/dev/termination-log";
     container.terminationMessagePolicy ??= "File";
     container.resources ??= {};
@@ -40,7 +47,6 @@ export function defaultPod(pod: KubeObject): void {
       : "IfNotPresent";
     for (const port of listAt(container, "ports").filter(isObject)) port.protocol ??= "TCP";
   }
-  pod.status = { phase: "Pending", qosClass: qosClass(pod) };
 }
 
 function qosClass(pod: KubeObject): string {
@@ -75,7 +81,9 @@ export function mountToken(pod: KubeObject, account: KubeObject, suffix: string)
   const sources = [
     { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
     { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
-    { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+    {
+      downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] },
+    },
   ];
   spec.volumes = [...listAt(spec, "volumes"), { name, projected: { sources, defaultMode: 420 } }];
 }
@@ -169,6 +177,7 @@ export const PODS = resourceType({
   group: "",
   version: "v1",
   plural: "pods",
+  fields: ["spec", "status"],
   kind: "Pod",
   namespaced: true,
   shortNames: ["po"],

@@ -25,7 +25,14 @@ const map = (name: string, as: Reader = "string"): Field => ({ name, as, many: "
 const one = (name: string, as: Message): Field => ({ name, as });
 const many = (name: string, as: Message): Field => ({ name, as, many: "list" });
 
-const OWNER: Message = { 1: text("kind"), 3: text("name"), 4: text("uid"), 5: text("apiVersion"), 6: bool("controller"), 7: bool("blockOwnerDeletion") };
+const OWNER: Message = {
+  1: text("kind"),
+  3: text("name"),
+  4: text("uid"),
+  5: text("apiVersion"),
+  6: bool("controller"),
+  7: bool("blockOwnerDeletion"),
+};
 const META = one("metadata", {
   1: text("name"),
   2: text("generateName"),
@@ -65,7 +72,12 @@ const MESSAGES: Readonly<Record<string, Message>> = {
   "v1 Namespace": { 1: META },
   "v1 ConfigMap": { 1: META, 2: map("data"), 3: map("binaryData", "bytes"), 4: bool("immutable") },
   "v1 Secret": { 1: META, 2: map("data", "bytes"), 3: text("type"), 4: map("stringData"), 5: bool("immutable") },
-  "v1 ServiceAccount": { 1: META, 2: many("secrets", REFERENCE), 3: many("imagePullSecrets", { 1: text("name") }), 4: bool("automountServiceAccountToken") },
+  "v1 ServiceAccount": {
+    1: META,
+    2: many("secrets", REFERENCE),
+    3: many("imagePullSecrets", { 1: text("name") }),
+    4: bool("automountServiceAccountToken"),
+  },
   "v1 Binding": { 1: META, 2: one("target", REFERENCE) },
   "v1 Event": {
     1: META,
@@ -113,21 +125,32 @@ const MESSAGES: Readonly<Record<string, Message>> = {
   "authentication.k8s.io/v1 SelfSubjectReview": { 1: META },
   "authorization.k8s.io/v1 SelfSubjectAccessReview": {
     1: META,
-    2: one("spec", { 1: one("resourceAttributes", RESOURCE_ATTRIBUTES), 2: one("nonResourceAttributes", { 1: text("path"), 2: text("verb") }) }),
+    2: one("spec", {
+      1: one("resourceAttributes", RESOURCE_ATTRIBUTES),
+      2: one("nonResourceAttributes", { 1: text("path"), 2: text("verb") }),
+    }),
   },
 };
 
 /** runtime.Unknown, the envelope of every object. */
-const ENVELOPE: Message = { 1: one("typeMeta", { 1: text("apiVersion"), 2: text("kind") }), 2: { name: "raw", as: "bytes" } };
+const ENVELOPE: Message = {
+  1: one("typeMeta", { 1: text("apiVersion"), 2: text("kind") }),
+  2: { name: "raw", as: "bytes" },
+};
 const MAGIC = Buffer.from("k8s\0", "latin1");
 
 /** Decodes a body; undefined when it is of a kind that is not in the table. Throws a RangeError on broken input. */
 export function decodeProtobuf(body: Buffer): Json | undefined {
-  if (!body.subarray(0, 4).equals(MAGIC)) throw new RangeError("the body does not begin with the Kubernetes protobuf prefix");
-  const envelope = decode(body.subarray(4), ENVELOPE) as { typeMeta?: { apiVersion?: string; kind?: string }; raw?: string };
+  if (!body.subarray(0, 4).equals(MAGIC))
+    throw new RangeError("the body does not begin with the Kubernetes protobuf prefix");
+  const envelope = decode(body.subarray(4), ENVELOPE) as {
+    typeMeta?: { apiVersion?: string; kind?: string };
+    raw?: string;
+  };
   const { apiVersion = "", kind = "" } = envelope.typeMeta ?? {};
   // DeleteOptions go out under the group version of what is deleted.
-  const message = MESSAGES[`${apiVersion} ${kind}`] ?? (kind === "DeleteOptions" ? MESSAGES["v1 DeleteOptions"] : undefined);
+  const message =
+    MESSAGES[`${apiVersion} ${kind}`] ?? (kind === "DeleteOptions" ? MESSAGES["v1 DeleteOptions"] : undefined);
   if (message === undefined) return undefined;
   return { apiVersion, kind, ...decode(Buffer.from(envelope.raw ?? "", "base64"), message) };
 }

@@ -7,6 +7,7 @@ import { generatedName, initialiseMeta, metaTypeError, preserveMeta, validateMet
 import { mountToken } from "./pod.ts";
 import type { ResourceType } from "./resource-type.ts";
 import { apiVersionOf } from "./resource-type.ts";
+import type { Schema } from "./schema.ts";
 import { applyDefaults, prune } from "./schema.ts";
 import { validateSchema } from "./schema-validation.ts";
 import type { Cause } from "./status.ts";
@@ -140,9 +141,14 @@ export class ResourceStorage {
         throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`);
       }
     } else delete object.metadata.namespace;
-    if (type.schema !== undefined) {
+    const decoding = type.decodeError?.(object);
+    if (decoding !== undefined) {
+      throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${decoding}`);
+    }
+    const schema = type.schema ?? (type.fields === undefined ? undefined : openSchema(type.fields));
+    if (schema !== undefined) {
       const sent = options.isPatch ? JSON.stringify(object) : "";
-      const unknown = prune(type.schema, object)
+      const unknown = prune(schema, object)
         .toSorted()
         .map((path) => `unknown field ${JSON.stringify(path)}`);
       if (unknown.length > 0 && options.fieldValidation === "Strict") {
@@ -178,7 +184,11 @@ export class ResourceStorage {
       }
       const etcdKey = `/registry/${type.group === "" ? "" : `${type.group}/`}${type.plural}/${keyOf(type, old.metadata.namespace ?? "", name)}`;
       const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
-      throw conflict(type, name, `StorageError: invalid object, Code: 4, Key: ${etcdKey}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`);
+      throw conflict(
+        type,
+        name,
+        `StorageError: invalid object, Code: 4, Key: ${etcdKey}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`,
+      );
     }
     if (!/^\d+$/.test(resourceVersion)) {
       throw new ApiError(500, "", `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
@@ -237,7 +247,12 @@ export class ResourceStorage {
 
   #warnAboutFinalizers(object: KubeObject, old: KubeObject | undefined, options: WriteOptions): void {
     for (const finalizer of object.metadata.finalizers ?? []) {
-      if (finalizer.includes("/") || old?.metadata.finalizers?.includes(finalizer) === true || PLAIN_FINALIZERS.has(finalizer)) continue;
+      if (
+        finalizer.includes("/") ||
+        old?.metadata.finalizers?.includes(finalizer) === true ||
+        PLAIN_FINALIZERS.has(finalizer)
+      )
+        continue;
       options.warn(
         `metadata.finalizers: ${JSON.stringify(finalizer)}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers`,
       );
@@ -252,6 +267,13 @@ export class ResourceStorage {
     return { key, object, json: JSON.stringify(object), revision: present?.revision ?? 0 };
   }
 }
+
+/** A schema that knows the fields of an object and nothing of what is in them. */
+function openSchema(fields: readonly string[]): Schema {
+  return { properties: Object.fromEntries(fields.map((field) => [field, OPEN])) };
+}
+
+const OPEN: Schema = { "x-kubernetes-preserve-unknown-fields": true };
 
 /** Kubernetes' own finalizers without a domain. */
 const PLAIN_FINALIZERS = new Set(["orphan", "foregroundDeletion", "kubernetes"]);
@@ -278,8 +300,10 @@ function checkKind(type: ResourceType, object: KubeObject, input: unknown): void
   if (kind === undefined || kind === "") {
     if (!type.custom) return;
     const text = JSON.stringify(input);
-    const shortened = text.length > 32 ? `${text.slice(0, 32)} ...` : text;
-    throw badRequest(`the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing in '${text}' (${shortened})`);
+    const shortened = text.length > 30 ? `${text.slice(0, 30)} ...` : text;
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing in '${text}' (${shortened})`,
+    );
   }
   const wanted = apiVersionOf(type);
   if (apiVersion !== undefined && apiVersion !== "" && apiVersion !== wanted) {
@@ -288,7 +312,9 @@ function checkKind(type: ResourceType, object: KubeObject, input: unknown): void
   if (kind === type.kind) return;
   if (type.custom) {
     const message = `Invalid value: ${JSON.stringify(kind)}: must be ${type.kind}`;
-    throw invalid({ group: type.group, kind }, object.metadata.name, [{ reason: "FieldValueInvalid", field: "kind", message }]);
+    throw invalid({ group: type.group, kind }, object.metadata.name, [
+      { reason: "FieldValueInvalid", field: "kind", message },
+    ]);
   }
   throw badRequest(
     `${kind} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: converting (v1.${kind}) to (core.${type.kind}): unknown conversion`,

@@ -42,9 +42,14 @@ export interface ResourceType {
   readonly returnsDeleted: boolean;
   readonly selectableFields: Readonly<Record<string, (object: KubeObject) => string>>;
   readonly columns: readonly Column[];
+  /** Custom resources: their schema. */
   readonly schema: Schema | undefined;
+  /** Built-ins: the fields beside apiVersion, kind and metadata; below them nothing is checked. */
+  readonly fields: readonly string[] | undefined;
   readonly view: View | undefined;
   readonly prepareCreate: ((object: KubeObject, now: number) => void) | undefined;
+  /** What the typed decoder would refuse, in its words. */
+  readonly decodeError: ((object: KubeObject) => string | undefined) | undefined;
   readonly validate: ((object: KubeObject, old: KubeObject | undefined) => readonly Cause[]) | undefined;
 }
 
@@ -76,8 +81,10 @@ export function resourceType(
     returnsDeleted: false,
     columns: [],
     schema: undefined,
+    fields: undefined,
     view: undefined,
     prepareCreate: undefined,
+    decodeError: undefined,
     validate: undefined,
     ...facts,
     selectableFields: {

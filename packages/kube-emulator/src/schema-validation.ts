@@ -67,7 +67,11 @@ function textProblem(schema: Schema, value: string, path: string): Cause | undef
   const quoted = JSON.stringify(value);
   const length = [...value].length;
   if (schema.maxLength !== undefined && length > schema.maxLength) {
-    return { reason: "FieldValueTooLong", field: path, message: `Too long: may not be more than ${schema.maxLength} bytes` };
+    return {
+      reason: "FieldValueTooLong",
+      field: path,
+      message: `Too long: may not be more than ${schema.maxLength} bytes`,
+    };
   }
   if (schema.minLength !== undefined && length < schema.minLength) {
     return invalidAt(path, "FieldValueInvalid", quoted, `should be at least ${schema.minLength} chars long`);

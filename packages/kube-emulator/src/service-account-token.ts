@@ -73,11 +73,11 @@ export class TokenAuthority {
     return {
       kind: "TokenRequest",
       apiVersion: "authentication.k8s.io/v1",
-      metadata: { name, namespace, creationTimestamp: timestamp(this.#now()) },
+      metadata: { name, namespace, uid: account.metadata.uid, creationTimestamp: timestamp(this.#now()) },
       spec: {
         audiences: granted,
         expirationSeconds: seconds,
-        boundObjectRef: bound === undefined ? null : { apiVersion: "v1", ...(reference as Json), uid: bound.uid },
+        boundObjectRef: bound === undefined ? null : reference,
       },
       status: { token, expirationTimestamp: timestamp(expiresAt) },
     };
@@ -147,7 +147,7 @@ export class TokenAuthority {
         return { error: `[invalid bearer token, service account token has been invalidated]` };
       if (kind === "serviceaccount") continue;
       extra[`authentication.kubernetes.io/${kind}-name`] = [name];
-      extra[`authentication.kubernetes.io/${kind}-uid`] = [uid];
+      if (uid !== "") extra[`authentication.kubernetes.io/${kind}-uid`] = [uid];
     }
     const user = {
       username: textAt(claims, "sub"),
@@ -164,9 +164,7 @@ export class TokenAuthority {
     const name = textAt(reference, "name");
     const wanted = textAt(reference, "uid");
     if (kind !== "Pod" && kind !== "Secret")
-      throw badRequest(
-        `cannot bind token for serviceaccount ${JSON.stringify(accountName)} to an object of kind ${JSON.stringify(kind)}: use Pod or Secret`,
-      );
+      throw badRequest(`cannot bind token to object of type /${textAt(reference, "apiVersion")}, Kind=${kind}`);
     const resource = kind === "Pod" ? POD : { group: "", plural: "secrets", kind: "Secret" };
     const object = this.#store.collection(`/${resource.plural}`).get(`${namespace}/${name}`)?.object;
     if (object === undefined) throw notFound(resource, name);
@@ -178,7 +176,7 @@ export class TokenAuthority {
     const uid = String(object.metadata.uid);
     if (wanted !== "" && wanted !== uid) {
       throw conflict(
-        { ...resource },
+        { ...resource, plural: kind },
         name,
         `the UID in the bound object reference (${wanted}) does not match the UID in record. The object might have been deleted and then recreated`,
       );

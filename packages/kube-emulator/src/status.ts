@@ -59,7 +59,11 @@ export function qualified(resource: ResourceName): string {
 }
 
 function detailsOf(resource: ResourceName, name: string): StatusDetails {
-  return { ...(name === "" ? {} : { name }), ...(resource.group === "" ? {} : { group: resource.group }), kind: resource.plural };
+  return {
+    ...(name === "" ? {} : { name }),
+    ...(resource.group === "" ? {} : { group: resource.group }),
+    kind: resource.plural,
+  };
 }
 
 export function notFound(resource: ResourceName, name: string): ApiError {

@@ -54,7 +54,8 @@ export function strategicPatch(target: unknown, patch: Json): unknown {
     }
     const present = Object.hasOwn(base, field) ? result[field] : undefined;
     if (value === null) delete result[field];
-    else if (Array.isArray(value)) result[field] = mergeLists(field, present, value, patch[`$setElementOrder/${field}`]);
+    else if (Array.isArray(value))
+      result[field] = mergeLists(field, present, value, patch[`$setElementOrder/${field}`]);
     else result[field] = isObject(value) ? strategicPatch(present, value) : value;
   }
   for (const [field, order] of Object.entries(patch)) {
@@ -94,9 +95,15 @@ function sameItem(keys: readonly string[], a: unknown, b: unknown): boolean {
  * Order after a merge: what the patch names keeps the patch's order, the rest keeps the server's, and between the two
  * an item of the rest goes first only where the server had both and had it first (`mergeSortedSlice` of apimachinery).
  */
-function inOrder(field: string, items: readonly unknown[], order: readonly unknown[], server: readonly unknown[]): unknown[] {
+function inOrder(
+  field: string,
+  items: readonly unknown[],
+  order: readonly unknown[],
+  server: readonly unknown[],
+): unknown[] {
   const keys = MERGE_KEYS[field] ?? [];
-  const index = (list: readonly unknown[], item: unknown): number => list.findIndex((other) => sameItem(keys, item, other));
+  const index = (list: readonly unknown[], item: unknown): number =>
+    list.findIndex((other) => sameItem(keys, item, other));
   const named = items.filter((item) => index(order, item) >= 0).toSorted((a, b) => index(order, a) - index(order, b));
   const rest = items.filter((item) => index(order, item) < 0);
   const result: unknown[] = [];

@@ -1,6 +1,7 @@
 import type { Json, KubeObject } from "./json.ts";
 import { at, isObject, listAt, textAt } from "./json.ts";
 import { age } from "./duration.ts";
+import { defaultPodSpec } from "./pod.ts";
 import type { Column } from "./resource-type.ts";
 import { resourceType } from "./resource-type.ts";
 import type { Cause } from "./status.ts";
@@ -78,6 +79,7 @@ export const DAEMON_SETS = resourceType({
   group: "apps",
   version: "v1",
   plural: "daemonsets",
+  fields: ["spec", "status"],
   kind: "DaemonSet",
   namespaced: true,
   shortNames: ["ds"],
@@ -89,6 +91,8 @@ export const DAEMON_SETS = resourceType({
   prepareCreate: (object) => {
     const spec = (object.spec ??= {}) as Json;
     spec.updateStrategy ??= { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } };
+    const template = at(spec, "template", "spec");
+    if (isObject(template)) defaultPodSpec(template);
     spec.revisionHistoryLimit ??= 10;
     object.status = { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 };
   },
@@ -114,6 +118,7 @@ export const DEPLOYMENTS = resourceType({
   group: "apps",
   version: "v1",
   plural: "deployments",
+  fields: ["spec", "status"],
   kind: "Deployment",
   namespaced: true,
   shortNames: ["deploy"],
@@ -126,6 +131,8 @@ export const DEPLOYMENTS = resourceType({
     const spec = (object.spec ??= {}) as Json;
     spec.replicas ??= 1;
     spec.strategy ??= { type: "RollingUpdate", rollingUpdate: { maxUnavailable: "25%", maxSurge: "25%" } };
+    const template = at(spec, "template", "spec");
+    if (isObject(template)) defaultPodSpec(template);
     spec.revisionHistoryLimit ??= 10;
     spec.progressDeadlineSeconds ??= 600;
     object.status = {};
