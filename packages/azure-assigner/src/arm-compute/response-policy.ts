@@ -35,7 +35,8 @@ export function responsePolicy(now: () => number): PipelinePolicy {
   };
 }
 
-function parseBody(response: PipelineResponse): unknown {
+/** JSON, else the text. */
+export function parseBody(response: PipelineResponse): unknown {
   try {
     return JSON.parse(response.bodyAsText ?? "");
   } catch {

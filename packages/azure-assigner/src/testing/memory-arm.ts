@@ -23,6 +23,8 @@ export class MemoryArm implements Arm {
   known: Set<string> | undefined;
   readonly patches: { readonly group: string; readonly patch: IdentityPatch }[] = [];
   reads = 0;
+  /** Lower-cased ids of machines that do not exist; all others do as soon as they are asked for. */
+  readonly missing = new Set<string>();
   /** Runs before a PATCH takes effect; may wait, or throw. */
   beforePatch: ((group: NodeGroup, patch: IdentityPatch) => Promise<void> | void) | undefined;
   readonly #faults: { readonly call: "read" | "patch"; readonly problem: ArmProblem }[] = [];
@@ -56,14 +58,14 @@ export class MemoryArm implements Arm {
   }
 
   read(group: NodeGroup, signal?: AbortSignal): Promise<ComputeState> {
-    return this.#call("read", signal, () => {
+    return this.#call("read", group, signal, () => {
       this.reads += 1;
       return Promise.resolve(this.#state(group));
     });
   }
 
   patch(group: NodeGroup, patch: IdentityPatch, { ifMatch, signal }: PatchOptions = {}): Promise<ComputeState> {
-    return this.#call("patch", signal, async () => {
+    return this.#call("patch", group, signal, async () => {
       this.patches.push({ group: group.key, patch });
       await orAborted(signal, this.beforePatch?.(group, patch));
       signal?.throwIfAborted();
@@ -132,8 +134,17 @@ export class MemoryArm implements Arm {
     });
   }
 
-  async #call<T>(call: "read" | "patch", signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
+  async #call<T>(
+    call: "read" | "patch",
+    group: NodeGroup,
+    signal: AbortSignal | undefined,
+    action: () => Promise<T>,
+  ): Promise<T> {
     signal?.throwIfAborted();
+    if (this.missing.has(group.key)) {
+      const message = `The Resource '${group.id}' was not found.`;
+      throw new ArmError({ kind: "gone", status: 404, code: "ResourceNotFound", message });
+    }
     const index = this.#faults.findIndex((fault) => fault.call === call);
     const [fault] = index < 0 ? [] : this.#faults.splice(index, 1);
     if (fault !== undefined) throw new ArmError(fault.problem);
