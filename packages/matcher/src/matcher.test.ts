@@ -188,6 +188,15 @@ describe("exceptions", () => {
     expect(matcher.isExcepted(P.uid)).toBe(false);
   });
 
+  test("of several exceptions all are told, by name, and one is enough", () => {
+    const matcher = ready();
+    matcher.upsertPod(labelled);
+    for (const name of ["z", "a"]) matcher.upsertException(exception(`default/${name}`, { thispod: "shouldexcept" }));
+    expect(matcher.explain(P.uid).exceptions.map(({ name }) => name)).toEqual(["a", "z"]);
+    matcher.deleteException("default", "z");
+    expect(matcher.isExcepted(P.uid)).toBe(true);
+  });
+
   test("an unknown pod is not excepted", () => {
     expect(new Matcher().isExcepted("nobody")).toBe(false);
   });

@@ -93,6 +93,24 @@ describe("identities", () => {
     });
   });
 
+  test("a service principal with all of its fields", () => {
+    const spec = {
+      type: 1,
+      clientID: "c",
+      tenantID: "t",
+      clientPassword: { name: "s", namespace: "n" },
+      auxiliaryTenantIDs: ["a"],
+      adEndpoint: "https://login.microsoftonline.us/",
+      adResourceID: "r",
+      replicas: 1,
+      metadata: { x: 1 },
+    };
+    expect(identityRecord({ metadata, spec })?.spec).toEqual(spec);
+    const noise = { ...spec, clientPassword: { name: 5, other: "x" }, replicas: "1", tenantID: null, unknown: true };
+    const { tenantID: _, replicas: __, ...rest } = spec;
+    expect(identityRecord({ metadata, spec: noise })?.spec).toEqual({ ...rest, clientPassword: {} });
+  });
+
   test("field names from before 1.6", () => {
     const record = identityRecord({ metadata, spec: { type: 0, ResourceID: rid("x"), ClientID: "c" } });
     expect(record).toMatchObject({ spec: { resourceID: rid("x"), clientID: "c" }, problem: undefined });
