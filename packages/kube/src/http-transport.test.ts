@@ -1,6 +1,7 @@
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
+import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -384,20 +385,38 @@ test("a rotated token file is read again after ten seconds, at once after a 401,
   expect(seen).toEqual(["Bearer three"]);
 });
 
-test("speaks through the kubeconfig's proxy", async () => {
-  const seen: (string | undefined)[] = [];
-  const proxy = await listen(
-    http.createServer((request, response) => void (seen.push(request.url), response.end("1"))),
-  );
-  const config = parseKubeConfig(kubeconfig("http://kubernetes.invalid", {}, { "proxy-url": proxy }));
-  expect(await opened(transportFromKubeConfig(config)).request({ method: "GET", path: "/api" })).toBe(1);
-  expect(seen).toEqual(["http://kubernetes.invalid/api"]);
-});
+test.for([{ scheme: "http" }, { scheme: "https" }])(
+  "speaks through the kubeconfig's proxy, $scheme",
+  async ({ scheme }) => {
+    const answer: http.RequestListener = (request, response) => void response.end(JSON.stringify(request.url));
+    const server = await listen(
+      scheme === "https" ? https.createServer(serverCert, answer) : http.createServer(answer),
+    );
+    const { port } = new URL(server);
+    const asked: (string | undefined)[] = [];
+    const proxy = http.createServer((request, response) => {
+      asked.push(request.url);
+      http.get(server + new URL(request.url!).pathname, (from) => from.pipe(response));
+    });
+    proxy.on("connect", (request, socket: Socket) => {
+      asked.push(`CONNECT ${request.url}`);
+      const through = connect(Number(port), "127.0.0.1", () => {
+        socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+        through.pipe(socket).pipe(through);
+      });
+    });
+    const cluster = { "proxy-url": await listen(proxy), "certificate-authority-data": base64(authority.ca) };
+    const config = parseKubeConfig(kubeconfig(`${scheme}://localhost:${port}`, {}, cluster));
+    expect(await opened(transportFromKubeConfig(config)).request({ method: "GET", path: "/api" })).toBe("/api");
+    expect(asked).toEqual([scheme === "https" ? `CONNECT localhost:${port}` : `http://localhost:${port}/api`]);
+  },
+);
 
 test("close ends what runs and refuses what comes", async () => {
-  const transport = await plain(() => {});
+  const arrived = Promise.withResolvers<void>();
+  const transport = await plain(() => arrived.resolve());
   const running = transport.request({ method: "GET", path: "/x" });
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await arrived.promise;
   await transport.close();
   await expect(running).rejects.toThrow("closed");
   await expect(transport.request({ method: "GET", path: "/x" })).rejects.toThrow("closed");

@@ -105,7 +105,7 @@ export function parseKubeConfig(
 
 /** What a pod finds around itself; undefined outside of one. `root` is where kubelet mounts the ServiceAccount. */
 export function inClusterContext(
-  environment: NodeJS.ProcessEnv = process.env,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
   root = SERVICE_ACCOUNT,
 ): ResolvedContext | undefined {
   const host = environment["KUBERNETES_SERVICE_HOST"];

@@ -1,13 +1,27 @@
-import type { RequestOptions as HttpsOptions } from "node:https";
-
-import type { KubeConfig as ClientNodeKubeConfig } from "@kubernetes/client-node";
-
 import type { ConnectionSource } from "./connection.ts";
+
+/** What is used of a `KubeConfig` of @kubernetes/client-node, spelled out so that nobody needs that library for its types. */
+export interface ClientNodeKubeConfig {
+  getCurrentContext(): string;
+  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string } | null;
+  /** Sets headers and TLS options as its authenticators want them. */
+  applyToHTTPSOptions(options: object): Promise<void>;
+}
+
+/** The fields of node:https's options that client-node sets. */
+interface AppliedOptions {
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly auth?: string;
+  readonly ca?: unknown;
+  readonly cert?: unknown;
+  readonly key?: unknown;
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
 
 /**
  * Connects through a `KubeConfig` of @kubernetes/client-node, for programs that already have one or need its
- * authenticators (OIDC refresh, own ones). The library is only used if the caller loaded it: importing it costs
- * some 80 MiB of memory.
+ * authenticators (OIDC refresh, own ones).
  *
  * Throws when the current context names no cluster.
  */
@@ -21,7 +35,7 @@ export function connectionFromClientNode(config: ClientNodeKubeConfig): Connecti
     server: cluster.server,
     proxyUrl: cluster.proxyUrl,
     async connection() {
-      const options: HttpsOptions = {};
+      const options: AppliedOptions = {};
       await config.applyToHTTPSOptions(options);
       const headers: Record<string, string> = {};
       for (const [name, value] of Object.entries(options.headers ?? {}))
@@ -41,7 +55,6 @@ export function connectionFromClientNode(config: ClientNodeKubeConfig): Connecti
   };
 }
 
-// client-node hands out Buffers and strings; the wider type is node:https's.
-function text(value: HttpsOptions["ca"] | HttpsOptions["key"]): string | undefined {
+function text(value: unknown): string | undefined {
   return typeof value === "string" || Buffer.isBuffer(value) ? value.toString() : undefined;
 }

@@ -125,6 +125,29 @@ test.for([{ state: "down" as const }, { state: "hanging" as const }])(
   },
 );
 
+test("the lease counts from when its renewal was sent, not from when the answer came", async () => {
+  const { time, told, stand } = setUp();
+  const a = stand("a");
+  await settled();
+  a.transport.answerMs = 3_000;
+  await time.run(5_000);
+  expect(a.elector.remainingMs()).toBe(LEASE_MS - 3_000);
+  a.transport.answerMs = 12_000;
+  await time.run(20_000);
+  expect(told.slice(0, 2)).toEqual(["a leads", "a stopped"]);
+});
+
+test("a lease that was won only after the renew deadline is not used", async () => {
+  const { time, told, stand } = setUp();
+  const a = stand("a");
+  a.transport.answerMs = 11_000;
+  await time.run(11_000);
+  expect(told).toEqual([]);
+  a.transport.answerMs = 0;
+  await time.run(1_000);
+  expect(told).toEqual(["a leads"]);
+});
+
 test("a leader that lost the lease to somebody stops at its next renewal and stands again", async () => {
   const { time, lease, told, stand } = setUp();
   const a = stand("a");
@@ -243,6 +266,7 @@ test("whatever fails, two never lead at once, epochs rise, and somebody leads in
     who: fc.nat(2),
     state: fc.constantFrom("up", "down", "hanging", "deaf"),
     ms: fc.integer({ min: 1, max: 12_000 }),
+    answerMs: fc.constantFrom(0, 0, 300, 4_000, 11_000),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
@@ -261,12 +285,13 @@ test("whatever fails, two never lead at once, epochs rise, and somebody leads in
         });
         return one;
       });
-      for (const { who, state, ms } of steps) {
+      for (const { who, state, ms, answerMs } of steps) {
+        all[who]!.transport.answerMs = answerMs;
         all[who]!.transport.state = state as "up";
         await time.run(ms);
         expect(all.filter((one) => one.elector.isLeader).length).toBeLessThanOrEqual(1);
       }
-      for (const one of all) one.transport.state = "up";
+      for (const one of all) Object.assign(one.transport, { state: "up", answerMs: 0 });
       await time.run(60_000);
       expect(overlaps).toBe(0);
       expect(leading.size).toBe(1);

@@ -29,6 +29,8 @@ export class MemoryLease {
 export class CandidateTransport implements KubeTransport {
   /** `up`; `down`: refused; `hanging`: never answered; `deaf`: writes are carried out, their answers lost. */
   state: "up" | "down" | "hanging" | "deaf" = "up";
+  /** How long answers are under way. */
+  answerMs = 0;
   readonly counts = { GET: 0, POST: 0, PUT: 0, PATCH: 0, DELETE: 0 };
   readonly #lease: MemoryLease;
   readonly #clock: Clock;
@@ -49,6 +51,7 @@ export class CandidateTransport implements KubeTransport {
     }
     const answer = this.#lease.write(request.body as Lease, request.method === "POST");
     if (this.state === "deaf") return this.#silence(request);
+    if (this.answerMs > 0) await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, this.answerMs));
     return answer as T;
   }
 
