@@ -17,16 +17,29 @@ beforeEach(() => {
   confirmations = [];
   changes = 0;
   book = new AddressBook({
-    clock: { wallMs: () => nowMs, monotonicMs: () => nowMs, setTimeout: (run) => {
+    clock: {
+      wallMs: () => nowMs,
+      monotonicMs: () => nowMs,
+      setTimeout: (run) => {
         timers.push(run);
         return { cancel: () => undefined };
-      } },
+      },
+    },
     confirm: (pod) => new Promise((resolve) => confirmations.push({ pod: pod.record.name, answer: resolve })),
     changed: () => void changes++,
   });
 });
 
-function pod(name: string, o: { addresses?: readonly string[]; phase?: string; deletedAt?: number; hostNetwork?: boolean; terminated?: boolean } = {}): NodePod {
+function pod(
+  name: string,
+  o: {
+    addresses?: readonly string[];
+    phase?: string;
+    deletedAt?: number;
+    hostNetwork?: boolean;
+    terminated?: boolean;
+  } = {},
+): NodePod {
   const object: KubeObject = {
     metadata: {
       namespace: "default",
@@ -85,7 +98,10 @@ describe("two pods", () => {
   test("both alive: nobody's", () => {
     book.upsert(pod("p"), undefined);
     book.upsert(pod("q"), undefined);
-    expect(book.owner(ADDRESS)).toEqual({ kind: "ambiguous", message: `the address ${ADDRESS} belongs to several pods: default/p, default/q` });
+    expect(book.owner(ADDRESS)).toEqual({
+      kind: "ambiguous",
+      message: `the address ${ADDRESS} belongs to several pods: default/p, default/q`,
+    });
   });
 
   test("a node-network pod with the same address does not count", () => {

@@ -30,7 +30,8 @@ export class AddressBook {
   }
 
   upsert(pod: NodePod, previous: NodePod | undefined): void {
-    if (previous !== undefined) this.#drop(previous, pod.record.uid === previous.record.uid ? new Set(pod.addresses) : new Set());
+    if (previous !== undefined)
+      this.#drop(previous, pod.record.uid === previous.record.uid ? new Set(pod.addresses) : new Set());
     for (const address of pod.addresses) {
       const holders = this.#pods.get(address) ?? new Map<string, NodePod>();
       this.#pods.set(address, holders.set(pod.record.uid, pod));
@@ -46,15 +47,25 @@ export class AddressBook {
     const holders = [...(this.#pods.get(address)?.values() ?? [])].filter((pod) => mayCall(pod, now));
     const pods = holders.filter(({ record }) => !record.hostNetwork);
     const [only] = pods;
-    if (only === undefined) return holders.length > 0 || isLoopback(address) ? hostAddress(address) : { kind: "unknown" };
+    if (only === undefined)
+      return holders.length > 0 || isLoopback(address) ? hostAddress(address) : { kind: "unknown" };
     if (pods.length > 1) {
-      const names = pods.map(({ record }) => `${record.namespace}/${record.name}`).sort().join(", ");
+      const names = pods
+        .map(({ record }) => `${record.namespace}/${record.name}`)
+        .sort()
+        .join(", ");
       return { kind: "ambiguous", message: `the address ${address} belongs to several pods: ${names}` };
     }
     const former = this.#history.get(address);
-    const reused = former !== undefined && former.uid !== only.record.uid && (former.leftAt === undefined || this.#options.clock.monotonicMs() - former.leftAt < RECENT_MS);
+    const reused =
+      former !== undefined &&
+      former.uid !== only.record.uid &&
+      (former.leftAt === undefined || this.#options.clock.monotonicMs() - former.leftAt < RECENT_MS);
     if (reused && !this.#confirmed(address, only)) {
-      return { kind: "ambiguous", message: `the address ${address} belonged to another pod a moment ago and is being confirmed` };
+      return {
+        kind: "ambiguous",
+        message: `the address ${address} belonged to another pod a moment ago and is being confirmed`,
+      };
     }
     this.#history.set(address, { uid: only.record.uid, leftAt: undefined });
     return { kind: "pod", uid: only.record.uid };
@@ -66,7 +77,8 @@ export class AddressBook {
       const holders = this.#pods.get(address);
       holders?.delete(pod.record.uid);
       if (holders?.size === 0) this.#pods.delete(address);
-      if (!pod.record.hostNetwork) this.#history.set(address, { uid: pod.record.uid, leftAt: this.#options.clock.monotonicMs() });
+      if (!pod.record.hostNetwork)
+        this.#history.set(address, { uid: pod.record.uid, leftAt: this.#options.clock.monotonicMs() });
       this.#confirmations.delete(address);
       this.#forget();
     }
@@ -79,16 +91,23 @@ export class AddressBook {
       if (known.state === "yes") return true;
       if (known.state === "asking" || now - known.at < CONFIRM_AGAIN_MS) return false;
     }
-    const asking: { uid: string; state: "asking" | "yes" | "no"; at: number } = { uid: pod.record.uid, state: "asking", at: now };
+    const asking: { uid: string; state: "asking" | "yes" | "no"; at: number } = {
+      uid: pod.record.uid,
+      state: "asking",
+      at: now,
+    };
     this.#confirmations.set(address, asking);
-    this.#options.confirm(pod, address).then(
-      (yes) => (asking.state = yes ? "yes" : "no"),
-      () => (asking.state = "no"),
-    ).finally(() => {
-      asking.at = this.#options.clock.monotonicMs();
-      if (asking.state === "yes") this.#options.changed();
-      else this.#options.clock.setTimeout(this.#options.changed, CONFIRM_AGAIN_MS);
-    });
+    this.#options
+      .confirm(pod, address)
+      .then(
+        (yes) => (asking.state = yes ? "yes" : "no"),
+        () => (asking.state = "no"),
+      )
+      .finally(() => {
+        asking.at = this.#options.clock.monotonicMs();
+        if (asking.state === "yes") this.#options.changed();
+        else this.#options.clock.setTimeout(this.#options.changed, CONFIRM_AGAIN_MS);
+      });
     return false;
   }
 
@@ -96,7 +115,8 @@ export class AddressBook {
   #forget(): void {
     if (this.#history.size < 4_096) return;
     const now = this.#options.clock.monotonicMs();
-    for (const [address, { leftAt }] of this.#history) if (leftAt !== undefined && now - leftAt >= RECENT_MS) this.#history.delete(address);
+    for (const [address, { leftAt }] of this.#history)
+      if (leftAt !== undefined && now - leftAt >= RECENT_MS) this.#history.delete(address);
   }
 }
 

@@ -17,7 +17,12 @@ export interface AssignedRecord {
   readonly createdAt: number;
   readonly deleting: boolean;
   readonly status: AssignedIdentityStatus;
-  readonly identity: { readonly namespace: string; readonly name: string; readonly uid: string; readonly fingerprint: string };
+  readonly identity: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+    readonly fingerprint: string;
+  };
 }
 
 interface RawSpec {
@@ -46,6 +51,11 @@ export function assignedRecord(object: KubeObject): AssignedRecord | undefined {
     deleting: metadata.deletionTimestamp !== undefined,
     // A status that nobody knows is no reason to believe that something is attached.
     status: ASSIGNED_IDENTITY_STATUSES.find((known) => known === status) ?? "Created",
-    identity: { namespace: identity.namespace, name: identity.name, uid: identity.uid, fingerprint: identity.fingerprint },
+    identity: {
+      namespace: identity.namespace,
+      name: identity.name,
+      uid: identity.uid,
+      fingerprint: identity.fingerprint,
+    },
   };
 }

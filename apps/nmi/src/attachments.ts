@@ -14,7 +14,8 @@ export class Attachments {
   upsert(key: string, record: AssignedRecord, previous: AssignedRecord | undefined): void {
     const before = previous === undefined ? undefined : this.#byPod.get(podKey(previous))?.get(key);
     if (previous !== undefined) this.delete(key, previous);
-    const sinceMs = before !== undefined && sameAttachment(before.record, record) ? before.sinceMs : this.#monotonicMs();
+    const sinceMs =
+      before !== undefined && sameAttachment(before.record, record) ? before.sinceMs : this.#monotonicMs();
     const group = this.#byPod.get(podKey(record)) ?? new Map<string, Seen>();
     this.#byPod.set(podKey(record), group.set(key, { record, sinceMs }));
   }
@@ -34,11 +35,14 @@ export class Attachments {
       const object = `AzureAssignedIdentity ${record.namespace}/${record.name}`;
       // Upstream recorded no UID; an object older than the pod was made for its predecessor of the same name.
       const forThisPod = record.podUid === undefined ? record.createdAt >= pod.createdAt : record.podUid === pod.uid;
-      const sameEdition = record.identity.fingerprint === identity.fingerprint && (record.identity.uid === "" || record.identity.uid === identity.uid);
+      const sameEdition =
+        record.identity.fingerprint === identity.fingerprint &&
+        (record.identity.uid === "" || record.identity.uid === identity.uid);
       if (!forThisPod) message = `${who}: ${object} is an earlier pod's; MIC has to replace it`;
       else if (record.deleting || record.status === "Unassigned") message = `${who}: ${object} is being removed`;
       else if (!sameEdition) message = `${who} was changed; MIC has to update ${object}`;
-      else if (record.status === "Created") message = `${who} is being attached to the node (${object} is in CREATED state); check MIC's log for identity assignment errors`;
+      else if (record.status === "Created")
+        message = `${who} is being attached to the node (${object} is in CREATED state); check MIC's log for identity assignment errors`;
       else return { kind: "attached", sinceMs };
     }
     return { kind: "pending", message };
@@ -56,5 +60,11 @@ function podKey({ podNamespace, podName }: AssignedRecord): string {
 }
 
 function sameAttachment(a: AssignedRecord, b: AssignedRecord): boolean {
-  return a.status === b.status && a.uid === b.uid && a.podUid === b.podUid && a.identity.fingerprint === b.identity.fingerprint && a.identity.uid === b.identity.uid;
+  return (
+    a.status === b.status &&
+    a.uid === b.uid &&
+    a.podUid === b.podUid &&
+    a.identity.fingerprint === b.identity.fingerprint &&
+    a.identity.uid === b.identity.uid
+  );
 }

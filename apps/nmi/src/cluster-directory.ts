@@ -76,7 +76,7 @@ export class ClusterDirectory implements PodDirectory {
     this.#wakeScheduled = true;
     queueMicrotask(() => {
       this.#wakeScheduled = false;
-      for (const wake of [...this.#watchers]) wake();
+      for (const wake of this.#watchers) wake();
     });
   }
 
@@ -110,7 +110,8 @@ export class ClusterDirectory implements PodDirectory {
   }
 
   upsertIdentity(identity: IdentityRecord, previous: IdentityRecord | undefined): void {
-    if (previous !== undefined && (previous.uid !== identity.uid || previous.fingerprint !== identity.fingerprint)) this.#options.onIdentityGone(previous.uid);
+    if (previous !== undefined && (previous.uid !== identity.uid || previous.fingerprint !== identity.fingerprint))
+      this.#options.onIdentityGone(previous.uid);
     this.#matcher.upsertIdentity(identity);
     this.changed();
   }

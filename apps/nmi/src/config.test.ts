@@ -38,17 +38,44 @@ describe("flags", () => {
   });
 
   test("the arguments of upstream's chart", () => {
-    const argv = ["--node=$(NODE_NAME)", "--http-probe-port=8085", "--enableScaleFeatures=true", "--metadata-header-required=true", "--operation-mode=standard", "--kubelet-config=/etc/default/kubelet", "--block-instance-metadata", "-v=2", "--set-retry-after-header=false", "--enable-conntrack-deletion=false", "--prometheus-port=9090", "--ipt-update-interval-sec=30"];
-    expect(config(argv)).toMatchObject({ probePort: 8085, blockInstanceMetadata: true, rulesIntervalMs: 30_000, verbosity: 2 });
+    const argv = [
+      "--node=$(NODE_NAME)",
+      "--http-probe-port=8085",
+      "--enableScaleFeatures=true",
+      "--metadata-header-required=true",
+      "--operation-mode=standard",
+      "--kubelet-config=/etc/default/kubelet",
+      "--block-instance-metadata",
+      "-v=2",
+      "--set-retry-after-header=false",
+      "--enable-conntrack-deletion=false",
+      "--prometheus-port=9090",
+      "--ipt-update-interval-sec=30",
+    ];
+    expect(config(argv)).toMatchObject({
+      probePort: 8085,
+      blockInstanceMetadata: true,
+      rulesIntervalMs: 30_000,
+      verbosity: 2,
+    });
   });
 
   test("from the environment", () => {
-    expect(config([], { NODE_NAME: "n", FORCENAMESPACED: "true", KUBECONFIG: "/k" })).toMatchObject({ node: "n", forceNamespaced: true, kubeconfig: "/k" });
+    expect(config([], { NODE_NAME: "n", FORCENAMESPACED: "true", KUBECONFIG: "/k" })).toMatchObject({
+      node: "n",
+      forceNamespaced: true,
+      kubeconfig: "/k",
+    });
   });
 
   test.for([
     [["--retry-attempts-for-created=16"], 100_000, 404, undefined],
-    [["--retry-attempts-for-created=2", "--retry-attempts-for-assigned=1", "--find-identity-retry-interval=1"], 3_000, 404, undefined],
+    [
+      ["--retry-attempts-for-created=2", "--retry-attempts-for-assigned=1", "--find-identity-retry-interval=1"],
+      3_000,
+      404,
+      undefined,
+    ],
     [["--set-retry-after-header"], 55_000, 503, 20],
     [["--set-retry-after-header", "--find-identity-retry-interval=0"], 0, 503, 20],
   ] as const)("S72 upstream's budgets %j", ([argv, maxWaitMs, lateStatus, lateRetryAfter]) => {
@@ -64,7 +91,9 @@ describe("flags", () => {
   });
 
   test("S74 managed mode only in namespaced mode, in any casing; other modes are named", () => {
-    expect(errors("--node=n", "--operation-mode=managed").join()).toContain("managed mode not intialized in force namespaced mode");
+    expect(errors("--node=n", "--operation-mode=managed").join()).toContain(
+      "managed mode not intialized in force namespaced mode",
+    );
     expect(config(["--node=n", "--operation-mode=Managed", "--forceNamespaced"]).mode).toBe("managed");
     expect(errors("--node=n", "--operation-mode=foo").join()).toContain("operation mode foo not supported");
   });

@@ -48,7 +48,11 @@ export type Command =
   | { readonly kind: "version" }
   | { readonly kind: "errors"; readonly errors: readonly string[] };
 
-const UPSTREAM_WAITING = ["retry-attempts-for-created", "retry-attempts-for-assigned", "find-identity-retry-interval"] as const;
+const UPSTREAM_WAITING = [
+  "retry-attempts-for-created",
+  "retry-attempts-for-assigned",
+  "find-identity-retry-interval",
+] as const;
 
 /** Reads the whole command line; all mistakes at once. `nmi cleanup` takes the rules out and needs no node. */
 export function readCommand(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
@@ -66,11 +70,13 @@ export function readCommand(argv: readonly string[], env: Readonly<Record<string
 
 function problems(values: Values, positional: readonly string[]): string[] {
   const errors = positional.map((word) => `${JSON.stringify(word)} is no command; give nothing, or cleanup`);
-  if (values.node === "") errors.push("--node: the node's name is missing; set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)");
+  if (values.node === "")
+    errors.push("--node: the node's name is missing; set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)");
   if (values["operation-mode"] === "managed" && !values.forceNamespaced) {
     errors.push("--operation-mode: managed mode not intialized in force namespaced mode; add --forceNamespaced");
   }
-  if (values["nmi-port"] === 0) errors.push("--nmi-port: 0 is not a port that rules can lead to; give a fixed one, as 2579");
+  if (values["nmi-port"] === 0)
+    errors.push("--nmi-port: 0 is not a port that rules can lead to; give a fixed one, as 2579");
   return errors;
 }
 
@@ -80,7 +86,11 @@ function addressProblems(values: Values): string[] {
     .map((name) => `--${name}: ${JSON.stringify(values[name])} is not an IPv4 address; IMDS is IPv4 only`);
 }
 
-function toConfig(values: Values, given: ReadonlySet<string>, env: Readonly<Record<string, string | undefined>>): Config {
+function toConfig(
+  values: Values,
+  given: ReadonlySet<string>,
+  env: Readonly<Record<string, string | undefined>>,
+): Config {
   const upstreamWaiting = UPSTREAM_WAITING.some((name) => given.has(name));
   const attempts = values["retry-attempts-for-created"] + values["retry-attempts-for-assigned"];
   const retryAfter = values["set-retry-after-header"];

@@ -15,7 +15,10 @@ export function logExchange(log: Logger, exchange: Exchange): void {
   log[level](fields(exchange), text);
   if (facts?.outcome === "token" && !quiet) log.info({}, matched(exchange, facts));
   if (facts?.outcome === "token" && facts.others !== undefined && facts.others > 0 && !quiet && !named(exchange)) {
-    log.warn({ pod: podOf(facts), others: facts.others }, "several identities match a request that names none; the heaviest binding was used, then the first by namespace and name");
+    log.warn(
+      { pod: podOf(facts), others: facts.others },
+      "several identities match a request that names none; the heaviest binding was used, then the first by namespace and name",
+    );
   }
 }
 
@@ -35,8 +38,13 @@ function fields(exchange: Exchange): object {
 function matched({ request }: Exchange, facts: TokenFacts): string {
   const identity = `${facts.identity?.namespace}/${facts.identity?.name}`;
   const requested = request.kind === "token" ? request.requested : {};
-  const asked = requested.clientId ? `clientID in request: ${redactClientId(requested.clientId)}` : requested.resourceId ? `resourceID in request: ${safe(requested.resourceId)}` : undefined;
-  if (asked === undefined) return `no clientID or resourceID in request. ${podOf(facts)} has been matched with azure identity ${identity}`;
+  const asked = requested.clientId
+    ? `clientID in request: ${redactClientId(requested.clientId)}`
+    : requested.resourceId
+      ? `resourceID in request: ${safe(requested.resourceId)}`
+      : undefined;
+  if (asked === undefined)
+    return `no clientID or resourceID in request. ${podOf(facts)} has been matched with azure identity ${identity}`;
   return `${asked}, ${podOf(facts)} has been matched with azure identity ${identity}`;
 }
 

@@ -14,7 +14,8 @@ import { BUILD_DATE, COMMIT, VERSION } from "./version.ts";
 
 const PROGRAM = {
   usage: "nmi [flags] | nmi cleanup [flags]",
-  summary: "Serves each pod of this node the tokens of its own Azure identities. `nmi cleanup` takes its iptables rules out of the node.",
+  summary:
+    "Serves each pod of this node the tokens of its own Azure identities. `nmi cleanup` takes its iptables rules out of the node.",
 };
 
 runMain(async (signal) => {
@@ -30,7 +31,11 @@ runMain(async (signal) => {
       for (const error of command.errors) process.stderr.write(`nmi: ${error}\n`);
       return 2;
     case "cleanup": {
-      const log = createLogger({ component: "nmi", format: command.config.logFormat, verbosity: command.config.verbosity });
+      const log = createLogger({
+        component: "nmi",
+        format: command.config.logFormat,
+        verbosity: command.config.verbosity,
+      });
       await nodeRules(command.config, log).remove();
       log.info({}, "removed the iptables rules of NMI");
       return 0;
@@ -44,7 +49,13 @@ async function run(config: Config, signal: AbortSignal): Promise<number> {
   const log = createLogger({ component: "nmi", format: config.logFormat, verbosity: config.verbosity });
   log.info({}, `starting nmi process. Version: ${VERSION}. Build date: ${BUILD_DATE}.`);
   if (!config.allowKubenet && (await usesKubenet(config.kubeletConfig))) {
-    log.error({ file: config.kubeletConfig, fix: "--allow-network-plugin-kubenet if you accept that pods can take each other's identity" }, KUBENET_REFUSAL);
+    log.error(
+      {
+        file: config.kubeletConfig,
+        fix: "--allow-network-plugin-kubenet if you accept that pods can take each other's identity",
+      },
+      KUBENET_REFUSAL,
+    );
     return 1;
   }
   if (config.ownAssignedOnly) log.info({}, "features for scale clusters enabled");
@@ -52,22 +63,35 @@ async function run(config: Config, signal: AbortSignal): Promise<number> {
   log.info({}, `initializing in ${config.mode} mode`);
 
   const routing = await allowRouteLocalnet(ruleTarget(config));
-  if (routing.kind === "failed") log.warn({ why: routing.message }, "route_localnet could not be set; redirected requests may not arrive");
-  else if (routing.kind === "set") log.info({}, "set net.ipv4.conf.all.route_localnet=1, which redirects to a loopback address need");
+  if (routing.kind === "failed")
+    log.warn({ why: routing.message }, "route_localnet could not be set; redirected requests may not arrive");
+  else if (routing.kind === "set")
+    log.info({}, "set net.ipv4.conf.all.route_localnet=1, which redirects to a loopback address need");
 
   const rules = nodeRules(config, log);
   try {
     return await serve(config, log, rules, signal);
   } catch (error) {
     // A node agent that cannot serve must not leave the way to IMDS open either.
-    log.error({ error: error instanceof Error ? error.message : String(error) }, "NMI cannot start; putting the rules in nevertheless, so that no pod reaches the metadata service");
-    await rules.ensure().catch((failure: unknown) => log.error({ error: String(failure) }, "the iptables rules could not be put in"));
+    log.error(
+      { error: error instanceof Error ? error.message : String(error) },
+      "NMI cannot start; putting the rules in nevertheless, so that no pod reaches the metadata service",
+    );
+    await rules
+      .ensure()
+      .catch((failure: unknown) => log.error({ error: String(failure) }, "the iptables rules could not be put in"));
     return 1;
   }
 }
 
 async function serve(config: Config, log: Logger, rules: NodeRules, signal: AbortSignal): Promise<number> {
-  const agent = userAgent({ component: "NMI", version: VERSION, commit: COMMIT, date: BUILD_DATE, custom: config.userAgentSuffix });
+  const agent = userAgent({
+    component: "NMI",
+    version: VERSION,
+    commit: COMMIT,
+    date: BUILD_DATE,
+    custom: config.userAgentSuffix,
+  });
   const transport = transportFromKubeConfig(loadKubeConfig(config.kubeconfig), { userAgent: agent });
   const nmi = await startNmi(config, { transport, rules, log, clock: systemClock, random: Math.random });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
@@ -82,7 +106,12 @@ function nodeRules(config: Config, log: Logger): NodeRules {
   return new NodeRules({
     exec: systemExec,
     log,
-    rules: { metadataIp: config.metadataIp, metadataPort: config.metadataPort, targetIp: ruleTarget(config), targetPort: config.port },
+    rules: {
+      metadataIp: config.metadataIp,
+      metadataPort: config.metadataPort,
+      targetIp: ruleTarget(config),
+      targetPort: config.port,
+    },
   });
 }
 

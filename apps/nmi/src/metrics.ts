@@ -57,17 +57,37 @@ export class NmiMetrics {
       buckets: BUCKETS_PHASE,
       registers,
     });
-    this.#cache = new Counter({ name: "podid_nmi_token_cache_total", help: "Tokens handed out, by how they were come by", labelNames: ["outcome"], registers });
-    this.#denials = new Counter({ name: "podid_nmi_refusals_total", help: "Requests that got no token or metadata, by reason", labelNames: ["reason"], registers });
-    this.#repairs = new Counter({ name: "podid_nmi_rule_repairs_total", help: "Times the iptables rules had been changed by others and were put right", registers });
-    const parked: Gauge = new Gauge({ name: "podid_nmi_parked_requests", help: "Token requests waiting now", registers, collect: () => parked.set(live.parked()) });
+    this.#cache = new Counter({
+      name: "podid_nmi_token_cache_total",
+      help: "Tokens handed out, by how they were come by",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#denials = new Counter({
+      name: "podid_nmi_refusals_total",
+      help: "Requests that got no token or metadata, by reason",
+      labelNames: ["reason"],
+      registers,
+    });
+    this.#repairs = new Counter({
+      name: "podid_nmi_rule_repairs_total",
+      help: "Times the iptables rules had been changed by others and were put right",
+      registers,
+    });
+    const parked: Gauge = new Gauge({
+      name: "podid_nmi_parked_requests",
+      help: "Token requests waiting now",
+      registers,
+      collect: () => parked.set(live.parked()),
+    });
     const stale: Gauge<"resource"> = new Gauge({
       name: "podid_nmi_watch_staleness_seconds",
       help: "Seconds since the API server last proved a watch current",
       labelNames: ["resource"],
       registers,
       collect: () => {
-        for (const [resource, seconds] of Object.entries(live.staleSeconds())) if (Number.isFinite(seconds)) stale.set({ resource }, seconds);
+        for (const [resource, seconds] of Object.entries(live.staleSeconds()))
+          if (Number.isFinite(seconds)) stale.set({ resource }, seconds);
       },
     });
   }

@@ -16,7 +16,10 @@ function short({ status, json }: Answer): string {
 }
 
 async function settled(promise: Promise<unknown>): Promise<boolean> {
-  return Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 50))]);
+  return Promise.race([
+    promise.then(() => true),
+    new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 50)),
+  ]);
 }
 
 describe("tokens", () => {
@@ -27,10 +30,22 @@ describe("tokens", () => {
     expect(answer.status).toBe(200);
     expect(answer.headers["content-type"]).toBe("application/json; charset=utf-8");
     expect(answer.headers["content-length"]).toBe(String(Buffer.byteLength(answer.body)));
-    expect(Object.keys(answer.json)).toEqual(["access_token", "client_id", "expires_in", "expires_on", "ext_expires_in", "not_before", "resource", "token_type", "refresh_token"]);
+    expect(Object.keys(answer.json)).toEqual([
+      "access_token",
+      "client_id",
+      "expires_in",
+      "expires_on",
+      "ext_expires_in",
+      "not_before",
+      "resource",
+      "token_type",
+      "refresh_token",
+    ]);
     expect(answer.json).toMatchObject({ client_id: clientId(1), resource: RESOURCE, refresh_token: "" });
     for (const value of Object.values(answer.json)) expect(value).toBeTypeOf("string");
-    expect(node.imdsRequests()).toEqual([`/metadata/identity/oauth2/token?api-version=2018-02-01&msi_res_id=${encodeURIComponent(resourceId("id1"))}&resource=${encodeURIComponent(RESOURCE)}`]);
+    expect(node.imdsRequests()).toEqual([
+      `/metadata/identity/oauth2/token?api-version=2018-02-01&msi_res_id=${encodeURIComponent(resourceId("id1"))}&resource=${encodeURIComponent(RESOURCE)}`,
+    ]);
   });
 
   test("one IMDS request for two hundred at once", async () => {
@@ -58,7 +73,9 @@ describe("tokens", () => {
     expect(await asked(`&client_id=${encodeURIComponent(resourceId("id1"))}`)).toBe("403 identity-not-bound");
     expect(await asked(`&msi_res_id=${clientId(1)}`)).toBe("403 identity-not-bound");
     expect(await asked(`&client_id=${clientId(1)}&msi_res_id=${resourceId("id1")}`)).toBe("400 invalid_request");
-    expect(node.logLines.join("")).toContain(`clientID in request: ${redactClientId(clientId(1).toUpperCase())}, default/p has been matched with azure identity default/p-id`);
+    expect(node.logLines.join("")).toContain(
+      `clientID in request: ${redactClientId(clientId(1).toUpperCase())}, default/p has been matched with azure identity default/p-id`,
+    );
     expect(node.logLines.join("")).toContain("several identities match");
   });
 
@@ -94,9 +111,22 @@ describe("tokens", () => {
 
   test.for([
     ["IMDS that answers 500", { respond: { status: 500, body: "oops" } }, "503 source-unavailable"],
-    ["IMDS that throttles", { respond: { status: 429, body: { error: "invalid_request", error_description: "Temporarily throttled, too many requests" } } }, "503 source-unavailable"],
+    [
+      "IMDS that throttles",
+      {
+        respond: {
+          status: 429,
+          body: { error: "invalid_request", error_description: "Temporarily throttled, too many requests" },
+        },
+      },
+      "503 source-unavailable",
+    ],
     ["IMDS that breaks off", { reset: true }, "503 source-unavailable"],
-    ["a resource that Entra does not know", { respond: { status: 400, body: { error: "invalid_resource", error_description: "AADSTS500011: x" } } }, "403 imds-refused"],
+    [
+      "a resource that Entra does not know",
+      { respond: { status: 400, body: { error: "invalid_resource", error_description: "AADSTS500011: x" } } },
+      "403 imds-refused",
+    ],
   ] as const)("S62 %s", async ([, fault, want]) => {
     const { address } = await node.bound("p", 1);
     node.azure.state.faults.add({ match: { service: "imds", operation: "token" }, ...fault });
@@ -163,7 +193,10 @@ describe("waiting", () => {
     const { address, pod } = await node.bound("p", 1);
     await node.startNmi();
     expect((await node.token(address)).status).toBe(200);
-    await node.client("pods").patch(pod.metadata.name, "default", { type: "merge", body: { metadata: { labels: { aadpodidbinding: null } } } });
+    await node.client("pods").patch(pod.metadata.name, "default", {
+      type: "merge",
+      body: { metadata: { labels: { aadpodidbinding: null } } },
+    });
     await expect.poll(async () => short(await node.token(address))).toBe("404 pod-not-labelled");
   });
 });
@@ -183,7 +216,10 @@ describe("the assigned identity is only a hint", () => {
     await node.startNmi("--max-wait=100ms");
     await node.ready();
     expect((await node.token(address)).status).toBe(200);
-    await node.client("azureIdentities").patch(identity.metadata.name, "default", { type: "merge", body: { spec: { clientID: clientId(2), resourceID: resourceId("id2") } } });
+    await node.client("azureIdentities").patch(identity.metadata.name, "default", {
+      type: "merge",
+      body: { spec: { clientID: clientId(2), resourceID: resourceId("id2") } },
+    });
     await expect.poll(async () => short(await node.token(address))).toBe("504 not-attached");
   });
 
@@ -192,7 +228,9 @@ describe("the assigned identity is only a hint", () => {
     await node.startNmi("--max-wait=0s");
     await node.ready();
     expect((await node.token(address)).status).toBe(200);
-    await node.client("azureIdentities").patch(identity.metadata.name, "default", { type: "merge", body: { metadata: { annotations: { x: "y" } } } });
+    await node
+      .client("azureIdentities")
+      .patch(identity.metadata.name, "default", { type: "merge", body: { metadata: { annotations: { x: "y" } } } });
     await node.binding("marker", "nobody", "marker");
     expect((await node.token(address)).status).toBe(200);
   });
@@ -277,7 +315,10 @@ describe("other routes", () => {
     node.kube.faults.refuse();
     await node.startNmi();
     const answer = await node.get("127.0.0.99", "/metadata/identity/oauth2/token", { headers: {} });
-    expect([answer.status, answer.body]).toEqual([400, '{"error":"invalid_request","error_description":"Required metadata header not specified"}']);
+    expect([answer.status, answer.body]).toEqual([
+      400,
+      '{"error":"invalid_request","error_description":"Required metadata header not specified"}',
+    ]);
     node.kube.faults.accept();
   });
 
@@ -289,12 +330,20 @@ describe("other routes", () => {
     await node.nmi?.stop();
     await node.startNmi("--block-instance-metadata");
     const blocked = await node.get("127.0.0.99", "/Metadata/Instance/compute");
-    expect([blocked.status, blocked.json["error_description"]]).toEqual([403, "Request blocked by AAD Pod Identity NMI"]);
+    expect([blocked.status, blocked.json["error_description"]]).toEqual([
+      403,
+      "Request blocked by AAD Pod Identity NMI",
+    ]);
   });
 
   test("S57 the CVE's paths never reach IMDS", async () => {
     await node.startNmi();
-    for (const path of ["/metadata/identity\\oauth2/token/", "/metadata/identity%5Coauth2/token", "/metadata/Identity/oauth2/token", "/metadata/identity/oauth2/tokens"]) {
+    for (const path of [
+      "/metadata/identity\\oauth2/token/",
+      "/metadata/identity%5Coauth2/token",
+      "/metadata/Identity/oauth2/token",
+      "/metadata/identity/oauth2/tokens",
+    ]) {
       expect([400, 404]).toContain((await node.get("127.0.0.99", path)).status);
     }
     expect(node.imdsRequests()).toEqual([]);
@@ -302,7 +351,9 @@ describe("other routes", () => {
 
   test("S63 the host token endpoint is off", async () => {
     await node.startNmi();
-    expect((await node.get("127.0.0.1", "/host/token/?resource=r", { headers: { podns: "default", podname: "p" } })).status).toBe(404);
+    expect(
+      (await node.get("127.0.0.1", "/host/token/?resource=r", { headers: { podns: "default", podname: "p" } })).status,
+    ).toBe(404);
   });
 });
 
@@ -335,7 +386,12 @@ describe("life of the process", () => {
     await nmi.stop();
     expect(node.rules.removed).toBe(0);
     await node.startNmi();
-    const mark = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "podid-lifecycle", namespace: "default" }, data: { phase: "uninstalling" } };
+    const mark = {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "podid-lifecycle", namespace: "default" },
+      data: { phase: "uninstalling" },
+    };
     await node.client("configMaps").create(mark);
     await expect.poll(() => node.logLines.join("")).toContain("being uninstalled");
     await node.client("configMaps").delete("podid-lifecycle", "default");
@@ -362,8 +418,12 @@ describe("life of the process", () => {
     await node.get(address, "/metadata/identity/oauth2/token?resource=made-up", {});
     await node.get(address, "/x");
     const text = await node.metrics();
-    expect(text).toMatch(/aadpodidentity_nmi_operations_duration_seconds_count\{operation_type="\/metadata\/identity\/oauth2\/token",status_code="200",namespace="default",resource="https:\/\/management.azure.com\/"\} 1/);
-    expect(text).toContain('aadpodidentity_imds_operations_duration_seconds_count{operation_type="adal_token_msi_userassignedid"} 1');
+    expect(text).toMatch(
+      /aadpodidentity_nmi_operations_duration_seconds_count\{operation_type="\/metadata\/identity\/oauth2\/token",status_code="200",namespace="default",resource="https:\/\/management.azure.com\/"\} 1/,
+    );
+    expect(text).toContain(
+      'aadpodidentity_imds_operations_duration_seconds_count{operation_type="adal_token_msi_userassignedid"} 1',
+    );
     expect(text).toContain('podid_nmi_token_cache_total{outcome="miss"} 1');
     expect(text).toContain('podid_nmi_refusals_total{reason="not-found"} 1');
     expect(text).not.toContain("made-up");
@@ -376,7 +436,8 @@ describe("life of the process", () => {
     await node.token(address, `&client_id=${clientId(2)}`);
     const everything = node.logLines.join("") + (await node.metrics());
     expect(everything).toContain("reg.path=/metadata/identity/oauth2/token");
-    for (const secret of [json["access_token"] ?? "?", clientId(1), clientId(2)]) expect(everything).not.toContain(secret);
+    for (const secret of [json["access_token"] ?? "?", clientId(1), clientId(2)])
+      expect(everything).not.toContain(secret);
   });
 });
 

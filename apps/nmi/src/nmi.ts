@@ -1,4 +1,13 @@
-import { FairLimiter, HttpImdsClient, ImdsForwarder, imdsProxy, imdsServerOptions, ImdsSource, TokenBroker, TokenService } from "@podid/imds-proxy";
+import {
+  FairLimiter,
+  HttpImdsClient,
+  ImdsForwarder,
+  imdsProxy,
+  imdsServerOptions,
+  ImdsSource,
+  TokenBroker,
+  TokenService,
+} from "@podid/imds-proxy";
 import type { Clock } from "@podid/imds-proxy";
 import type { NodeRules } from "@podid/iptables";
 import { ResourceClient, RESOURCES } from "@podid/kube";
@@ -43,8 +52,6 @@ const METADATA_CONCURRENCY = 4;
 /** Builds the node agent and connects its parts: it listens first, then puts the rules in, then becomes ready. */
 export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   const { log, clock, random, transport } = ports;
-  // The directory's own reflectors are made after it, since they feed it.
-  let reflectors: Reflectors | undefined;
   const pods = new ResourceClient(transport, RESOURCES.pods);
   const client = new HttpImdsClient({ host: config.metadataIp, port: config.metadataPort });
   const tokenLimiter = new FairLimiter({ clock, ratePerSecond: config.imdsRate, concurrency: config.imdsConcurrency });
@@ -55,15 +62,22 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     clock,
     mode: config.mode,
     forceNamespaced: config.forceNamespaced,
-    mic: config.micServiceAccount === undefined ? undefined : { namespace: config.micNamespace, serviceAccount: config.micServiceAccount },
+    mic:
+      config.micServiceAccount === undefined
+        ? undefined
+        : { namespace: config.micNamespace, serviceAccount: config.micServiceAccount },
     onIdentityGone: (uid) => broker.invalidate(uid),
     confirm: (pod, address) => confirmOwner(pods, pod, address, clock.wallMs()),
-    unsynced: () => reflectors?.unsynced(),
+    unsynced: () => watches.unsynced(),
   });
-  const watches = new Reflectors({ ...config, transport, log }, directory);
-  reflectors = watches;
+  const watches: Reflectors = new Reflectors({ ...config, transport, log }, directory);
   const mark = new UninstallMark(watches.lifecycle, (uninstalling) => {
-    log.warn({ uninstalling }, uninstalling ? "podid is being uninstalled: the rules will be removed at the end" : "podid is not being uninstalled any more");
+    log.warn(
+      { uninstalling },
+      uninstalling
+        ? "podid is being uninstalled: the rules will be removed at the end"
+        : "podid is not being uninstalled any more",
+    );
   });
 
   const metrics: NmiMetrics = new NmiMetrics({ parked: () => tokens.parked, staleSeconds: () => staleness(watches) });
@@ -76,7 +90,13 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     sources: { 0: metrics.measured(new ImdsSource({ client, clock }), () => clock.monotonicMs()) },
     rules: config,
   });
-  const keeper = new RulesKeeper({ rules: ports.rules, clock, intervalMs: config.rulesIntervalMs, log, onRepair: () => metrics.ruleRepair() });
+  const keeper = new RulesKeeper({
+    rules: ports.rules,
+    clock,
+    intervalMs: config.rulesIntervalMs,
+    log,
+    onRepair: () => metrics.ruleRepair(),
+  });
 
   let stopping = false;
   const ready: Checks = {
@@ -84,9 +104,15 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     caches: () => watches.unsynced(),
     serving: () => (stopping ? "shutting down" : undefined),
   };
-  const notReady = (): readonly string[] => Object.entries(ready).flatMap(([name, check]) => (check() === undefined ? [] : [`${name}: ${check()}`]));
+  const notReady = (): readonly string[] =>
+    Object.entries(ready).flatMap(([name, check]) => (check() === undefined ? [] : [`${name}: ${check()}`]));
 
-  const probes = await startProbes({ port: config.probePort, healthz: () => (keeper.problem === undefined ? "Active" : "Not Active"), live: {}, ready });
+  const probes = await startProbes({
+    port: config.probePort,
+    healthz: () => (keeper.problem === undefined ? "Active" : "Not Active"),
+    live: {},
+    ready,
+  });
   log.info({}, `initialized health probe on port ${probes.port}`);
   const scrape = await startMetrics({ port: config.metricsPort, registry: metrics.registry });
   log.info({}, `registered and exported metrics on port ${scrape.port}`);
@@ -96,13 +122,17 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   await app.register(imdsProxy, {
     tokens,
     forwarder,
-    rules: { metadataHeaderRequired: config.metadataHeaderRequired, blocked: config.blockInstanceMetadata ? ["instance"] : [] },
+    rules: {
+      metadataHeaderRequired: config.metadataHeaderRequired,
+      blocked: config.blockInstanceMetadata ? ["instance"] : [],
+    },
     observe: (exchange) => {
       metrics.exchange(exchange);
       logExchange(log, exchange);
     },
     closing: () => stopping,
-    onError: (error) => log.error({ error: error instanceof Error ? error.stack : String(error) }, "a request failed because of a bug"),
+    onError: (error) =>
+      log.error({ error: error instanceof Error ? error.stack : String(error) }, "a request failed because of a bug"),
   });
   app.server.maxConnections = MAX_CONNECTIONS;
   await app.listen({ host: config.listenAddress, port: config.port });

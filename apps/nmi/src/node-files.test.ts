@@ -32,5 +32,8 @@ test("L-41 route_localnet is set where a loopback target needs it", async () => 
   expect(await allowRouteLocalnet("127.0.0.1", file)).toEqual({ kind: "set" });
   expect(await readFile(file, "utf8")).toBe("1\n");
   expect(await allowRouteLocalnet("127.0.0.1", file)).toEqual({ kind: "already-set" });
-  expect(await allowRouteLocalnet("127.0.0.1", join(directory, "absent"))).toMatchObject({ kind: "failed", message: expect.stringContaining("set net.ipv4.conf.all.route_localnet=1") as string });
+  expect(await allowRouteLocalnet("127.0.0.1", join(directory, "absent"))).toMatchObject({
+    kind: "failed",
+    message: expect.stringContaining("set net.ipv4.conf.all.route_localnet=1") as string,
+  });
 });

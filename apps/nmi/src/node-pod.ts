@@ -41,6 +41,7 @@ interface ContainerStatus {
 /** Only of a terminating pod: between restarts all containers of a living one may be terminated for a moment. */
 function containersEnded(object: KubeObject): boolean {
   if (object.metadata.deletionTimestamp === undefined) return false;
-  const statuses = (object["status"] as { containerStatuses?: readonly ContainerStatus[] } | undefined)?.containerStatuses ?? [];
+  const statuses =
+    (object["status"] as { containerStatuses?: readonly ContainerStatus[] } | undefined)?.containerStatuses ?? [];
   return statuses.length > 0 && statuses.every(({ state }) => state?.terminated !== undefined);
 }

@@ -29,7 +29,11 @@ export class Reflectors {
 
   constructor(options: ReflectorsOptions, directory: ClusterDirectory) {
     const { transport, log, node } = options;
-    const make = <T>(resource: Resource, project: (object: KubeObject) => T | undefined, scope: { fieldSelector?: string; labelSelector?: string; namespace?: string } = {}): Reflector<T> =>
+    const make = <T>(
+      resource: Resource,
+      project: (object: KubeObject) => T | undefined,
+      scope: { fieldSelector?: string; labelSelector?: string; namespace?: string } = {},
+    ): Reflector<T> =>
       new Reflector<T>({ transport, resource, project, log, useWatchList: true, pageSize: 0, ...scope });
 
     const pods = make(RESOURCES.pods, nodePod, { fieldSelector: `spec.nodeName=${node}` });
@@ -56,7 +60,12 @@ export class Reflectors {
       delete: (_key, exception) => directory.deleteException(exception),
       synced: () => directory.changed(),
     });
-    const needed: Record<string, AnyReflector> = { pods, azureidentitybindings: bindings, azureidentities: identities, azurepodidentityexceptions: exceptions };
+    const needed: Record<string, AnyReflector> = {
+      pods,
+      azureidentitybindings: bindings,
+      azureidentities: identities,
+      azurepodidentityexceptions: exceptions,
+    };
     if (options.mode === "standard") {
       const scope = options.ownAssignedOnly ? { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` } : {};
       const assigned = make(RESOURCES.azureAssignedIdentities, assignedRecord, scope);
@@ -85,7 +94,8 @@ export class Reflectors {
   /** What is missing before anything may be concluded. */
   unsynced(): string | undefined {
     for (const [name, reflector] of Object.entries(this.needed)) {
-      if (!reflector.synced) return `the node agent does not know the cluster's ${name} yet${reflector.problem === undefined ? "" : `: ${reflector.problem}`}`;
+      if (!reflector.synced)
+        return `the node agent does not know the cluster's ${name} yet${reflector.problem === undefined ? "" : `: ${reflector.problem}`}`;
     }
     return undefined;
   }

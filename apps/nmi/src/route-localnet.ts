@@ -19,7 +19,8 @@ export async function allowRouteLocalnet(targetIp: string, path = SYSCTL): Promi
     return { kind: "set" };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    const fix = "set net.ipv4.conf.all.route_localnet=1 on the node or in an init container, or give --nmi-listen-address an address of the node that pods reach";
+    const fix =
+      "set net.ipv4.conf.all.route_localnet=1 on the node or in an init container, or give --nmi-listen-address an address of the node that pods reach";
     return { kind: "failed", message: `${why}; ${fix}` };
   }
 }

@@ -44,7 +44,12 @@ describe("rules", () => {
   });
 
   test("L-44 a failure is retried with growing delays and is the reason not to be ready", async () => {
-    const { keeper, timers, next } = setUp(60_000, [new Error("locked"), new Error("locked"), new Error("locked"), true]);
+    const { keeper, timers, next } = setUp(60_000, [
+      new Error("locked"),
+      new Error("locked"),
+      new Error("locked"),
+      true,
+    ]);
     await keeper.start();
     expect(keeper.problem).toBe("locked");
     await next();

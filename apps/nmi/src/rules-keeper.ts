@@ -64,6 +64,8 @@ export class RulesKeeper {
       log.error({ error: this.#problem, retryInMs: nextMs }, "the iptables rules could not be put in");
     }
     if (this.#stopped || nextMs === 0) return;
-    this.#timer = this.#options.clock.setTimeout(() => (this.#running = this.#attempt()), nextMs);
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#running = this.#attempt();
+    }, nextMs);
   }
 }

@@ -35,7 +35,12 @@ const STATUS: Partial<Record<DenialReason, number>> = {
 const PASSING: ReadonlySet<DenialReason> = new Set<DenialReason>(["no-binding", "identity-missing"]);
 
 /** Whether, and as whom, a pod gets what it asks for. Evaluated anew for every request and after every wait. */
-export function decide(standing: Standing, requested: RequestedIdentity, rules: DecisionRules, nowMs: number): Decision {
+export function decide(
+  standing: Standing,
+  requested: RequestedIdentity,
+  rules: DecisionRules,
+  nowMs: number,
+): Decision {
   if (standing.excepted) return { kind: "forward" };
   if (standing.candidates.length === 0) return withoutCandidates(standing, rules, nowMs);
   const selection = select(standing.candidates, requested);
@@ -52,7 +57,10 @@ export function decide(standing: Standing, requested: RequestedIdentity, rules: 
 }
 
 function withoutCandidates({ pod, denial }: Standing, rules: DecisionRules, nowMs: number): Decision {
-  const why: Denial = denial ?? { reason: "no-binding", message: `No AzureIdentityBinding found for pod ${pod.namespace}/${pod.name}` };
+  const why: Denial = denial ?? {
+    reason: "no-binding",
+    message: `No AzureIdentityBinding found for pod ${pod.namespace}/${pod.name}`,
+  };
   if (PASSING.has(why.reason) && pod.createdAt > 0) {
     const graceMs = pod.createdAt + rules.bindingGraceMs - nowMs;
     if (graceMs > 0) return { kind: "park", denial: why, recheckInMs: graceMs };

@@ -44,7 +44,8 @@ test("never more than rate and burst together in any second", async () => {
   for (let index = 0; index < 40; index++) void limiter.run("a", async () => void starts.push(clock.monotonicMs()));
   await clock.advance(5_000);
   expect(starts).toHaveLength(40);
-  for (const start of starts) expect(starts.filter((other) => other >= start && other < start + 1_000).length).toBeLessThanOrEqual(20);
+  for (const start of starts)
+    expect(starts.filter((other) => other >= start && other < start + 1_000).length).toBeLessThanOrEqual(20);
 });
 
 test("a failing task gives its place back, and a full queue says so at once", async () => {

@@ -84,9 +84,12 @@ export class FairLimiter {
   #wakeWhenRefilled(): void {
     if (this.#timer !== undefined) return;
     const missing = 1 - this.#tokens;
-    this.#timer = this.#options.clock.setTimeout(() => {
-      this.#timer = undefined;
-      this.#pump();
-    }, Math.ceil((missing * 1000) / this.#options.ratePerSecond));
+    this.#timer = this.#options.clock.setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#pump();
+      },
+      Math.ceil((missing * 1000) / this.#options.ratePerSecond),
+    );
   }
 }

@@ -12,7 +12,11 @@ export function resourceId(name: string): string {
   return `/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 }
 
-export function identity(name: string, spec: Record<string, unknown> = {}, metadata: Record<string, unknown> = {}): IdentityRecord {
+export function identity(
+  name: string,
+  spec: Record<string, unknown> = {},
+  metadata: Record<string, unknown> = {},
+): IdentityRecord {
   const record = identityRecord({
     metadata: { namespace: "default", name, uid: `uid-${name}`, resourceVersion: "1", ...metadata },
     spec: { type: 0, resourceID: resourceId(name), clientID: CLIENT_1, ...spec },
@@ -22,7 +26,10 @@ export function identity(name: string, spec: Record<string, unknown> = {}, metad
 }
 
 export function binding(name: string, weight = 0): BindingRecord {
-  const record = bindingRecord({ metadata: { namespace: "default", name, uid: `uid-${name}` }, spec: { azureIdentity: name, selector: "s", weight } });
+  const record = bindingRecord({
+    metadata: { namespace: "default", name, uid: `uid-${name}` },
+    spec: { azureIdentity: name, selector: "s", weight },
+  });
   if (record === undefined) throw new Error("not a binding");
   return record;
 }
@@ -37,7 +44,11 @@ export function pod(name: string, creationTimestamp = "2020-01-01T00:00:00Z"): P
   return record;
 }
 
-export function candidate(record: IdentityRecord, attachment: Attachment = { kind: "attached", sinceMs: undefined }, weight = 0): PodCandidate {
+export function candidate(
+  record: IdentityRecord,
+  attachment: Attachment = { kind: "attached", sinceMs: undefined },
+  weight = 0,
+): PodCandidate {
   return { identity: record, binding: binding(record.name, weight), attachment };
 }
 
@@ -107,7 +118,15 @@ export function imdsBody(fields: Record<string, unknown> = {}): string {
 }
 
 export function token(accessToken = "header.e30.signature", expiresInSeconds = 86_400): SourceOutcome {
-  const parsed = parseTokenAnswer(JSON.stringify({ access_token: accessToken, client_id: CLIENT_1, expires_in: String(expiresInSeconds), token_type: "Bearer" }), 0);
+  const parsed = parseTokenAnswer(
+    JSON.stringify({
+      access_token: accessToken,
+      client_id: CLIENT_1,
+      expires_in: String(expiresInSeconds),
+      token_type: "Bearer",
+    }),
+    0,
+  );
   if (!parsed.ok) throw new Error(parsed.why);
   return { kind: "token", answer: parsed.answer };
 }

@@ -45,7 +45,12 @@ export class HttpImdsClient implements ImdsClient {
 
   constructor(options: ImdsClientOptions) {
     this.#options = { connectTimeoutMs: 2_000, timeoutMs: 20_000, maxBytes: 1 << 20, maxSockets: 8, ...options };
-    this.#agent = new Agent({ keepAlive: true, maxSockets: this.#options.maxSockets, maxFreeSockets: 2, timeout: 30_000 });
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: this.#options.maxSockets,
+      maxFreeSockets: 2,
+      timeout: 30_000,
+    });
   }
 
   get(target: string, signal?: AbortSignal): Promise<ImdsAnswer> {
@@ -56,7 +61,14 @@ export class HttpImdsClient implements ImdsClient {
         outgoing.destroy();
         reject(new ImdsError(code, message, cause));
       };
-      const outgoing = request({ host, port, path: target, method: "GET", agent: this.#agent, headers: { metadata: "true", accept: "application/json, text/plain" } });
+      const outgoing = request({
+        host,
+        port,
+        path: target,
+        method: "GET",
+        agent: this.#agent,
+        headers: { metadata: "true", accept: "application/json, text/plain" },
+      });
       const whole = setTimeout(() => fail("timeout", `IMDS did not answer within ${timeoutMs} ms`), timeoutMs);
       let connecting: NodeJS.Timeout | undefined;
       const onAbort = (): void => fail("aborted", "the request was given up");
@@ -68,15 +80,23 @@ export class HttpImdsClient implements ImdsClient {
       signal?.addEventListener("abort", onAbort, { once: true });
       outgoing.once("socket", (socket) => {
         if (!socket.connecting) return;
-        connecting = setTimeout(() => fail("connect-timeout", `no connection to IMDS within ${connectTimeoutMs} ms`), connectTimeoutMs);
+        connecting = setTimeout(
+          () => fail("connect-timeout", `no connection to IMDS within ${connectTimeoutMs} ms`),
+          connectTimeoutMs,
+        );
         socket.once("connect", () => clearTimeout(connecting));
       });
-      outgoing.once("error", (error: NodeJS.ErrnoException) => fail(error.code ?? "network", `IMDS cannot be reached: ${error.code ?? error.message}`, error));
+      outgoing.once("error", (error: NodeJS.ErrnoException) =>
+        fail(error.code ?? "network", `IMDS cannot be reached: ${error.code ?? error.message}`, error),
+      );
       outgoing.once("response", (incoming) => {
-        this.#read(incoming).then((answer) => {
-          finish();
-          resolve(answer);
-        }, (error: unknown) => fail("body", error instanceof Error ? error.message : "the answer broke off", error));
+        this.#read(incoming).then(
+          (answer) => {
+            finish();
+            resolve(answer);
+          },
+          (error: unknown) => fail("body", error instanceof Error ? error.message : "the answer broke off", error),
+        );
       });
       if (signal?.aborted) onAbort();
       else outgoing.end();

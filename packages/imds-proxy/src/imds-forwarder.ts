@@ -44,8 +44,10 @@ export class ImdsForwarder {
         };
       });
     } catch (error) {
-      if (error instanceof LimiterFullError) return errorReply(503, "overloaded", error.message, { retryAfterSeconds: 1 });
-      if (error instanceof ImdsError) return errorReply(503, "imds-unavailable", error.message, { retryAfterSeconds: 1 });
+      if (error instanceof LimiterFullError)
+        return errorReply(503, "overloaded", error.message, { retryAfterSeconds: 1 });
+      if (error instanceof ImdsError)
+        return errorReply(503, "imds-unavailable", error.message, { retryAfterSeconds: 1 });
       throw error;
     }
   }

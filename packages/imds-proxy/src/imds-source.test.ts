@@ -6,7 +6,10 @@ import type { ImdsAnswer } from "./imds-client.ts";
 import { ImdsSource } from "./imds-source.ts";
 import type { SourceOutcome, SourceRequest } from "./token-source.ts";
 
-async function ask(answer: Partial<ImdsAnswer> | Error, request: Partial<SourceRequest> = {}): Promise<{ outcome: SourceOutcome; target: string | undefined }> {
+async function ask(
+  answer: Partial<ImdsAnswer> | Error,
+  request: Partial<SourceRequest> = {},
+): Promise<{ outcome: SourceOutcome; target: string | undefined }> {
   let target: string | undefined;
   const source = new ImdsSource({
     clock: new FakeClock(),
@@ -14,11 +17,23 @@ async function ask(answer: Partial<ImdsAnswer> | Error, request: Partial<SourceR
       get: (asked) => {
         target = asked;
         if (answer instanceof Error) return Promise.reject(answer);
-        return Promise.resolve({ status: 200, contentType: "application/json", retryAfter: undefined, body: imdsBody(), ...answer });
+        return Promise.resolve({
+          status: 200,
+          contentType: "application/json",
+          retryAfter: undefined,
+          body: imdsBody(),
+          ...answer,
+        });
       },
     },
   });
-  const outcome = await source.fetch({ identity: identity("a"), resource: "https://vault.azure.net", capabilities: undefined, bypassCache: false, ...request });
+  const outcome = await source.fetch({
+    identity: identity("a"),
+    resource: "https://vault.azure.net",
+    capabilities: undefined,
+    bypassCache: false,
+    ...request,
+  });
   return { outcome, target };
 }
 
@@ -26,7 +41,9 @@ describe("asking IMDS", () => {
   test("S60 by resource id, whatever the client id", async () => {
     const { outcome, target } = await ask({});
     expect(outcome.kind).toBe("token");
-    expect(target).toBe(`/metadata/identity/oauth2/token?api-version=2018-02-01&msi_res_id=${encodeURIComponent(resourceId("a"))}&resource=https%3A%2F%2Fvault.azure.net`);
+    expect(target).toBe(
+      `/metadata/identity/oauth2/token?api-version=2018-02-01&msi_res_id=${encodeURIComponent(resourceId("a"))}&resource=https%3A%2F%2Fvault.azure.net`,
+    );
   });
 
   test("by client id only where there is no resource id", async () => {
@@ -35,7 +52,10 @@ describe("asking IMDS", () => {
   });
 
   test("never without an id: that would be the node's own token", async () => {
-    const { outcome, target } = await ask({}, { identity: identity("a", { resourceID: undefined, clientID: undefined }) });
+    const { outcome, target } = await ask(
+      {},
+      { identity: identity("a", { resourceID: undefined, clientID: undefined }) },
+    );
     expect(outcome).toMatchObject({ kind: "refused", reason: "identity-invalid" });
     expect(target).toBeUndefined();
   });
@@ -59,7 +79,10 @@ describe("who answered", () => {
   });
 
   test("without a client id in the AzureIdentity only the resource id counts", async () => {
-    const { outcome } = await ask({ body: imdsBody({ client_id: CLIENT_2 }) }, { identity: identity("a", { clientID: undefined }) });
+    const { outcome } = await ask(
+      { body: imdsBody({ client_id: CLIENT_2 }) },
+      { identity: identity("a", { clientID: undefined }) },
+    );
     expect(outcome.kind).toBe("token");
   });
 });
@@ -83,6 +106,8 @@ describe("S62 failures", () => {
 
   test("IMDS's own words are kept, on one line", async () => {
     const { outcome } = await ask({ status: 400, body: error("AADSTS500011: not found\r\nTrace ID: 1") });
-    expect(outcome).toMatchObject({ message: "IMDS answered 400 invalid_request: AADSTS500011: not found Trace ID: 1" });
+    expect(outcome).toMatchObject({
+      message: "IMDS answered 400 invalid_request: AADSTS500011: not found Trace ID: 1",
+    });
   });
 });

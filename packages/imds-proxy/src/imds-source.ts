@@ -39,7 +39,9 @@ export class ImdsSource implements TokenSource {
       answer = await this.#client.get(
         withQuery(TOKEN_PATH, [
           ["api-version", TOKEN_API_VERSION],
-          ...(resourceId === undefined ? ([["client_id", clientId]] as const) : ([["msi_res_id", resourceId]] as const)),
+          ...(resourceId === undefined
+            ? ([["client_id", clientId]] as const)
+            : ([["msi_res_id", resourceId]] as const)),
           ["resource", request.resource],
           ["xms_cc", request.capabilities],
           ["bypass_cache", request.bypassCache ? "true" : undefined],
@@ -56,7 +58,11 @@ export class ImdsSource implements TokenSource {
   }
 }
 
-function mismatch(request: SourceRequest, clientId: string | undefined, answer: TokenAnswer): SourceOutcome | undefined {
+function mismatch(
+  request: SourceRequest,
+  clientId: string | undefined,
+  answer: TokenAnswer,
+): SourceOutcome | undefined {
   const who = `AzureIdentity ${request.identity.namespace}/${request.identity.name}`;
   if (clientId !== undefined && answer.clientId?.toLowerCase() !== clientId.toLowerCase()) {
     const fix = "correct spec.clientID to the client id of the identity that spec.resourceID names";
@@ -72,7 +78,8 @@ function mismatch(request: SourceRequest, clientId: string | undefined, answer: 
 
 function failure(answer: ImdsAnswer): SourceOutcome {
   const { error, description } = errorText(answer.body);
-  if (answer.status === 400 && description === NOT_FOUND_TEXT) return { kind: "identity-not-found", message: description };
+  if (answer.status === 400 && description === NOT_FOUND_TEXT)
+    return { kind: "identity-not-found", message: description };
   const message = `IMDS answered ${answer.status}${error === "" ? "" : ` ${error}`}${description === "" ? "" : `: ${description}`}`;
   if (answer.status >= 500 || TRANSIENT.has(answer.status)) return { kind: "unavailable", message };
   return { kind: "refused", reason: "imds-refused", message };

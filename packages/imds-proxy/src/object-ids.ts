@@ -21,7 +21,8 @@ export class ObjectIds {
   /** Candidates that can be asked and have not been, in the order in which they are to be asked. */
   unknown(candidates: readonly PodCandidate[]): readonly PodCandidate[] {
     return candidates.filter(
-      ({ objectId, identity, attachment }) => objectId === undefined && attachment.kind === "attached" && !this.#ids.has(identity),
+      ({ objectId, identity, attachment }) =>
+        objectId === undefined && attachment.kind === "attached" && !this.#ids.has(identity),
     );
   }
 

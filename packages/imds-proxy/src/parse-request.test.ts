@@ -8,10 +8,16 @@ import { requestTarget } from "./request-target.ts";
 import { TOKEN_PATH } from "./routes.ts";
 
 const T = TOKEN_PATH;
-const RID = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x";
+const RID =
+  "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x";
 const METADATA = ["Host", "169.254.169.254", "Metadata", "true"];
 
-function parse(target: string, rawHeaders: readonly string[] = METADATA, rules?: RequestRules, method = "GET"): ImdsRequest {
+function parse(
+  target: string,
+  rawHeaders: readonly string[] = METADATA,
+  rules?: RequestRules,
+  method = "GET",
+): ImdsRequest {
   return parseRequest({ method, target, rawHeaders }, rules);
 }
 
@@ -118,7 +124,9 @@ describe("order of checks", () => {
   });
 
   test("S53 the body is IMDS's, 88 bytes", () => {
-    expect(METADATA_REQUIRED.body).toBe('{"error":"invalid_request","error_description":"Required metadata header not specified"}');
+    expect(METADATA_REQUIRED.body).toBe(
+      '{"error":"invalid_request","error_description":"Required metadata header not specified"}',
+    );
     expect(METADATA_REQUIRED.body).toHaveLength(88);
     expect(refusal(parse(T, [])).reply).toEqual(METADATA_REQUIRED);
   });
@@ -191,42 +199,172 @@ describe("token parameters", () => {
 describe("official clients' requests", () => {
   const C = "11111111-2222-3333-4444-555555555555";
   test.for([
-    ["py-identity", `?api-version=2018-02-01&resource=https://management.azure.com/&client_id=${C}`, ["User-Agent", "azsdk-python-identity", "x-client-SKU", "MSAL.Python", "Metadata", "true"]],
-    ["py-identity, resource id", `?api-version=2018-02-01&resource=https://management.azure.com/&msi_res_id=${RID}`, ["Metadata", "true"]],
-    ["py-msrestazure", `?resource=https%3A%2F%2Fmanagement.azure.com%2F&api-version=2018-02-01&client_id=${C}`, ["Metadata", "true"]],
-    ["go-azidentity", `?api-version=2018-02-01&client_id=${C}&resource=https%3A%2F%2Fmanagement.azure.com%2F`, ["Metadata", "true", "X-Client-Sku", "MSAL.Go"]],
-    ["go-adal, resource id", `?api-version=2018-02-01&mi_res_id=${encodeURIComponent(RID)}&resource=https%3A%2F%2Fmanagement.azure.com%2F`, ["Metadata", "true"]],
-    ["java-identity", `?api-version=2018-02-01&mi_res_id=${encodeURIComponent(RID)}&resource=https%3A%2F%2Fmanagement.azure.com%2F`, ["host", "169.254.169.254", "accept", "application/json", "Metadata", "true"]],
-    ["js-identity", `?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`, ["Content-Type", "application/x-www-form-urlencoded", "metadata", "true"]],
-    ["js-msal", `?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`, ["sec-fetch-mode", "cors", "accept-language", "*", "Metadata", "true"]],
-    ["rust-identity", `?api-version=2019-08-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`, ["metadata", "true"]],
-    ["dotnet", `?api-version=2018-02-01&resource=https://management.azure.com/&client_id=${C}`, ["x-ms-client-request-id", "1", "x-ms-return-client-request-id", "true", "Metadata", "true"]],
-    ["override with slash", `/?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`, ["metadata", "true"]],
+    [
+      "py-identity",
+      `?api-version=2018-02-01&resource=https://management.azure.com/&client_id=${C}`,
+      ["User-Agent", "azsdk-python-identity", "x-client-SKU", "MSAL.Python", "Metadata", "true"],
+    ],
+    [
+      "py-identity, resource id",
+      `?api-version=2018-02-01&resource=https://management.azure.com/&msi_res_id=${RID}`,
+      ["Metadata", "true"],
+    ],
+    [
+      "py-msrestazure",
+      `?resource=https%3A%2F%2Fmanagement.azure.com%2F&api-version=2018-02-01&client_id=${C}`,
+      ["Metadata", "true"],
+    ],
+    [
+      "go-azidentity",
+      `?api-version=2018-02-01&client_id=${C}&resource=https%3A%2F%2Fmanagement.azure.com%2F`,
+      ["Metadata", "true", "X-Client-Sku", "MSAL.Go"],
+    ],
+    [
+      "go-adal, resource id",
+      `?api-version=2018-02-01&mi_res_id=${encodeURIComponent(RID)}&resource=https%3A%2F%2Fmanagement.azure.com%2F`,
+      ["Metadata", "true"],
+    ],
+    [
+      "java-identity",
+      `?api-version=2018-02-01&mi_res_id=${encodeURIComponent(RID)}&resource=https%3A%2F%2Fmanagement.azure.com%2F`,
+      ["host", "169.254.169.254", "accept", "application/json", "Metadata", "true"],
+    ],
+    [
+      "js-identity",
+      `?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`,
+      ["Content-Type", "application/x-www-form-urlencoded", "metadata", "true"],
+    ],
+    [
+      "js-msal",
+      `?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`,
+      ["sec-fetch-mode", "cors", "accept-language", "*", "Metadata", "true"],
+    ],
+    [
+      "rust-identity",
+      `?api-version=2019-08-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`,
+      ["metadata", "true"],
+    ],
+    [
+      "dotnet",
+      `?api-version=2018-02-01&resource=https://management.azure.com/&client_id=${C}`,
+      ["x-ms-client-request-id", "1", "x-ms-return-client-request-id", "true", "Metadata", "true"],
+    ],
+    [
+      "override with slash",
+      `/?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F&client_id=${C}`,
+      ["metadata", "true"],
+    ],
   ] as const)("%s", ([, query, headers]) => {
     const request = parse(`${T}${query}`, headers) as TokenRequest;
     expect(request).toMatchObject({ kind: "token", resource: "https://management.azure.com/" });
     expect([C, RID]).toContain(request.requested.clientId ?? request.requested.resourceId);
   });
 
-  test.for(["", "?api-version=2018-02-01", `?api-version=2018-02-01&client_id=${C}`, `?api-version=2018-02-01&resource=a&msi-res-id=${RID}`])(
-    "a probe %s gets exactly 400",
-    (query) => expect(refusal(parse(`${T}${query}`, ["Host", "169.254.169.254"])).reply).toEqual(METADATA_REQUIRED),
+  test.for([
+    "",
+    "?api-version=2018-02-01",
+    `?api-version=2018-02-01&client_id=${C}`,
+    `?api-version=2018-02-01&resource=a&msi-res-id=${RID}`,
+  ])("a probe %s gets exactly 400", (query) =>
+    expect(refusal(parse(`${T}${query}`, ["Host", "169.254.169.254"])).reply).toEqual(METADATA_REQUIRED),
   );
 });
 
 describe("laws", () => {
   const piece = fc.constantFrom(
-    "metadata", "Metadata", "identity", "Identity", "oauth2", "token", "instance", "INSTANCE", "versions", "host", "attested", "document", "info", "compute",
-    "/", "//", "\\", "%5C", "%2F", "%2e", ".", "..", "%", "%74", "%00", "\n", ";", "?", "&", "=", "#", " ", "+", "é", "\ud800",
-    "resource", "client_id", "object_id", "msi_res_id", "mi_res_id", "api-version", "bypass_cache", "true", "format", "text", "resource_id", "https://vault.azure.net", "2018-02-01", "xms_cc", "cp1",
+    "metadata",
+    "Metadata",
+    "identity",
+    "Identity",
+    "oauth2",
+    "token",
+    "instance",
+    "INSTANCE",
+    "versions",
+    "host",
+    "attested",
+    "document",
+    "info",
+    "compute",
+    "/",
+    "//",
+    "\\",
+    "%5C",
+    "%2F",
+    "%2e",
+    ".",
+    "..",
+    "%",
+    "%74",
+    "%00",
+    "\n",
+    ";",
+    "?",
+    "&",
+    "=",
+    "#",
+    " ",
+    "+",
+    "é",
+    "\ud800",
+    "resource",
+    "client_id",
+    "object_id",
+    "msi_res_id",
+    "mi_res_id",
+    "api-version",
+    "bypass_cache",
+    "true",
+    "format",
+    "text",
+    "resource_id",
+    "https://vault.azure.net",
+    "2018-02-01",
+    "xms_cc",
+    "cp1",
   );
-  const token = fc.array(fc.tuple(fc.constantFrom("resource", "client_id", "object_id", "msi_res_id", "api-version", "xms_cc", "authority", "bypass_cache", "x"), fc.string({ unit: "binary", maxLength: 12 })), { maxLength: 6 })
-    .map((pairs) => `${T}?${pairs.map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`).join("&")}`);
-  const target = fc.oneof(fc.array(piece, { maxLength: 14 }).map((pieces) => pieces.join("")), fc.array(piece, { maxLength: 10 }).map((pieces) => `/metadata/${pieces.join("")}`), token, fc.string({ unit: "binary" }));
-  const header = fc.tuple(fc.constantFrom("Metadata", "metadata", "Host", "X-Forwarded-For", "Content-Length", "Transfer-Encoding", "Accept"), fc.constantFrom("true", "false", "0", "1", "chunked", "x"));
-  const headers = fc.oneof({ weight: 3, arbitrary: fc.constant(METADATA) }, { weight: 1, arbitrary: fc.array(header, { maxLength: 5 }).map((pairs) => pairs.flat()) });
-  const method = fc.oneof({ weight: 4, arbitrary: fc.constant("GET") }, fc.constantFrom("POST", "HEAD", "get", "PROPFIND"));
-  const ALLOWED = /^\/metadata(?:$|\?|\/(?:identity\/oauth2\/token|identity\/info|instance(?:\/[A-Za-z0-9._~-]+)*|versions|attested\/document|scheduledevents|loadbalancer)(?:$|\?))/;
+  const token = fc
+    .array(
+      fc.tuple(
+        fc.constantFrom(
+          "resource",
+          "client_id",
+          "object_id",
+          "msi_res_id",
+          "api-version",
+          "xms_cc",
+          "authority",
+          "bypass_cache",
+          "x",
+        ),
+        fc.string({ unit: "binary", maxLength: 12 }),
+      ),
+      { maxLength: 6 },
+    )
+    .map(
+      (pairs) =>
+        `${T}?${pairs.map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`).join("&")}`,
+    );
+  const target = fc.oneof(
+    fc.array(piece, { maxLength: 14 }).map((pieces) => pieces.join("")),
+    fc.array(piece, { maxLength: 10 }).map((pieces) => `/metadata/${pieces.join("")}`),
+    token,
+    fc.string({ unit: "binary" }),
+  );
+  const header = fc.tuple(
+    fc.constantFrom("Metadata", "metadata", "Host", "X-Forwarded-For", "Content-Length", "Transfer-Encoding", "Accept"),
+    fc.constantFrom("true", "false", "0", "1", "chunked", "x"),
+  );
+  const headers = fc.oneof(
+    { weight: 3, arbitrary: fc.constant(METADATA) },
+    { weight: 1, arbitrary: fc.array(header, { maxLength: 5 }).map((pairs) => pairs.flat()) },
+  );
+  const method = fc.oneof(
+    { weight: 4, arbitrary: fc.constant("GET") },
+    fc.constantFrom("POST", "HEAD", "get", "PROPFIND"),
+  );
+  const ALLOWED =
+    /^\/metadata(?:$|\?|\/(?:identity\/oauth2\/token|identity\/info|instance(?:\/[A-Za-z0-9._~-]+)*|versions|attested\/document|scheduledevents|loadbalancer)(?:$|\?))/;
 
   test("what is accepted is on the allow-list, is forwarded in canonical form, and means the same when parsed again", () => {
     fc.assert(
@@ -239,7 +377,9 @@ describe("laws", () => {
         expect(canonical).toMatch(/^[\x21-\x7e]+$/);
         expect(canonical).not.toMatch(/\\|%5c|\/\.{1,2}(?:\/|$)/i);
         const again = parse(canonical);
-        expect(again).toEqual(request.kind === "token" ? { ...request, apiVersion: request.apiVersion ?? "2018-02-01" } : request);
+        expect(again).toEqual(
+          request.kind === "token" ? { ...request, apiVersion: request.apiVersion ?? "2018-02-01" } : request,
+        );
         expect(requestTarget(again as typeof request)).toBe(canonical);
       }),
       { numRuns: 4_000 },
@@ -251,7 +391,8 @@ describe("laws", () => {
       fc.property(fc.array(piece, { maxLength: 8 }), fc.boolean(), (pieces, trailing) => {
         const path = `/metadata/${pieces.join("").replaceAll("?", "")}`;
         const other = path.replaceAll("/", "//").replace("metadata", "MetaData") + (trailing ? "/" : "");
-        const compare = (request: ImdsRequest): unknown => (request.kind === "refusal" ? { ...request, reply: request.reply.status } : request);
+        const compare = (request: ImdsRequest): unknown =>
+          request.kind === "refusal" ? { ...request, reply: request.reply.status } : request;
         expect(compare(parse(other))).toEqual(compare(parse(path)));
       }),
     );

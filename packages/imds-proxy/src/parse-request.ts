@@ -34,9 +34,18 @@ const PARAMETER_VALUE = /^[A-Za-z0-9._:-]{0,64}$/;
  */
 export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsRequest {
   const headers = headerFacts(wire.rawHeaders);
-  const refuse = (reason: RefusalReason, status: number, error: string, description: string, options: ErrorReplyOptions = {}): Refusal =>
+  const refuse = (
+    reason: RefusalReason,
+    status: number,
+    error: string,
+    description: string,
+    options: ErrorReplyOptions = {},
+  ): Refusal =>
     // An unread body must not become the next request on this connection.
-    refusal(reason, errorReply(status, error, description, { ...options, close: headers.body || options.close === true }));
+    refusal(
+      reason,
+      errorReply(status, error, description, { ...options, close: headers.body || options.close === true }),
+    );
 
   const mark = wire.target.indexOf("?");
   const path = canonicalPath(mark < 0 ? wire.target : wire.target.slice(0, mark));
@@ -59,7 +68,9 @@ export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsR
   }
   if (headers.metadata.length > 1 || headers.hosts > 1) {
     const name = headers.hosts > 1 ? "Host" : "Metadata";
-    return refuse("duplicate-header", 400, "invalid_request", `The header ${name} is given more than once`, { close: true });
+    return refuse("duplicate-header", 400, "invalid_request", `The header ${name} is given more than once`, {
+      close: true,
+    });
   }
   if (route.kind === "not-found") {
     return refuse("not-found", 404, "not_found", "Not found: no metadata of the instance has this path");
@@ -77,7 +88,11 @@ export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsR
     : metadataRequest(route.category, route.path, query.parameters);
 }
 
-function metadataRequest(category: MetadataCategory, path: string, given: readonly QueryParameter[]): MetadataRequest | Refusal {
+function metadataRequest(
+  category: MetadataCategory,
+  path: string,
+  given: readonly QueryParameter[],
+): MetadataRequest | Refusal {
   const parameters: { name: string; value: string }[] = [];
   for (const name of CATEGORIES[category].parameters) {
     const parameter = given.find((candidate) => candidate.name.toLowerCase() === name);

@@ -16,7 +16,7 @@ import { TokenService } from "./token-service.ts";
 const T = "/metadata/identity/oauth2/token";
 const open: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
+  for (const close of open.splice(0).toReversed()) await close();
 });
 
 async function listen(app: FastifyInstance): Promise<number> {
@@ -32,7 +32,11 @@ async function setUp(options: Partial<ImdsProxyOptions> = {}) {
   const imds = Fastify();
   imds.get("/metadata/instance", (request, reply) => {
     seen.push({ url: request.url, headers: request.headers });
-    return reply.header("content-type", "application/json; charset=utf-8").header("connection", "close").header("x-hop", "1").send('{ "compute": {} }');
+    return reply
+      .header("content-type", "application/json; charset=utf-8")
+      .header("connection", "close")
+      .header("x-hop", "1")
+      .send('{ "compute": {} }');
   });
   imds.get("/metadata/versions", (_request, reply) => reply.redirect("http://127.0.0.1:1/"));
   const client = new HttpImdsClient({ host: "127.0.0.1", port: await listen(imds) });
@@ -42,7 +46,14 @@ async function setUp(options: Partial<ImdsProxyOptions> = {}) {
   const forwarder = new ImdsForwarder({ client, metadataLimiter: limiter, tokenLimiter: limiter });
   const directory = new FakeDirectory();
   const broker = new TokenBroker({ clock: systemClock, random: Math.random, limiter });
-  const tokens = new TokenService({ directory, broker, forwarder, clock: systemClock, random: Math.random, sources: { 0: new FakeSource(token("t")) } });
+  const tokens = new TokenService({
+    directory,
+    broker,
+    forwarder,
+    clock: systemClock,
+    random: Math.random,
+    sources: { 0: new FakeSource(token("t")) },
+  });
   const exchanges: Exchange[] = [];
   const app = Fastify(imdsServerOptions());
   await app.register(imdsProxy, { tokens, forwarder, observe: (exchange) => exchanges.push(exchange), ...options });
@@ -90,10 +101,26 @@ describe("over real sockets", () => {
     ["absolute-form", `GET http://169.254.169.254${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
     ["a malformed escape", `GET /metadata/%zz HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
     ["HEAD", `HEAD ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`, 405],
-    ["POST with a JSON body", `POST ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{x}`, 405],
-    ["a method Fastify has no route for", `PROPFIND ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`, 405],
-    ["GET with a body", `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Length: 3\r\n\r\nabc`, 400],
-    ["both lengths", `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
+    [
+      "POST with a JSON body",
+      `POST ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{x}`,
+      405,
+    ],
+    [
+      "a method Fastify has no route for",
+      `PROPFIND ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`,
+      405,
+    ],
+    [
+      "GET with a body",
+      `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Length: 3\r\n\r\nabc`,
+      400,
+    ],
+    [
+      "both lengths",
+      `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+    ],
     ["an unknown method", `FOO / HTTP/1.1\r\nHost: x\r\n\r\n`, 400],
     ["headers of 20 kB", `GET ${T} HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(20_000)}\r\n\r\n`, 431],
     ["a bare line feed in a header", `GET ${T} HTTP/1.1\r\nHost: x\r\nMetadata: tr\nue\r\n\r\n`, 400],
@@ -108,7 +135,9 @@ describe("over real sockets", () => {
 
   test("S58 what is forwarded is written anew, and no header of the connection comes back", async () => {
     const { base, seen } = await setUp();
-    const response = await fetch(`${base}/Metadata//instance/?format=json&x=1&api-version=2021-02-01`, { headers: { metadata: "TRUE", authorization: "secret", "x-y": "z" } });
+    const response = await fetch(`${base}/Metadata//instance/?format=json&x=1&api-version=2021-02-01`, {
+      headers: { metadata: "TRUE", authorization: "secret", "x-y": "z" },
+    });
     expect([response.status, await response.text()]).toEqual([200, '{ "compute": {} }']);
     expect(seen.map(({ url }) => url)).toEqual(["/metadata/instance?api-version=2021-02-01&format=json"]);
     expect(Object.keys(seen[0]?.headers ?? {}).sort()).toEqual(["accept", "connection", "host", "metadata"]);
@@ -150,7 +179,10 @@ describe("over real sockets", () => {
   test("pipelined requests are answered in order, each for itself", async () => {
     const { port, directory } = await setUp();
     directory.put("127.0.0.1", { pod: pod("p"), candidates: [candidate(identity("a"))] });
-    const text = await raw(port, `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`);
+    const text = await raw(
+      port,
+      `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n`,
+    );
     expect(text.match(/HTTP\/1\.1 (\d+)/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 404"]);
   });
 

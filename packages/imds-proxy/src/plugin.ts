@@ -37,7 +37,9 @@ export interface ImdsProxyOptions {
   readonly onError?: (error: unknown) => void;
 }
 
-const FAILED = errorReply(500, "internal_error", "the node agent failed to answer; its log says why", { retryAfterSeconds: 1 });
+const FAILED = errorReply(500, "internal_error", "the node agent failed to answer; its log says why", {
+  retryAfterSeconds: 1,
+});
 const HOST_TOKEN_OFF = errorReply(404, "not_found", "the host token endpoint is not enabled on this node");
 
 /**
@@ -56,7 +58,13 @@ export function imdsServerOptions(): FastifyHttpOptions<Server> {
     keepAliveTimeout: 65_000,
     requestTimeout: 15_000,
     handlerTimeout: 0,
-    http: { maxHeaderSize: 16_384, headersTimeout: 10_000, connectionsCheckingInterval: 5_000, requireHostHeader: false, joinDuplicateHeaders: false },
+    http: {
+      maxHeaderSize: 16_384,
+      headersTimeout: 10_000,
+      connectionsCheckingInterval: 5_000,
+      requireHostHeader: false,
+      joinDuplicateHeaders: false,
+    },
     clientErrorHandler,
   };
 }
@@ -65,7 +73,8 @@ const plugin: FastifyPluginCallback<ImdsProxyOptions> = (fastify, options, done)
   fastify.removeAllContentTypeParsers();
   // Bodies are refused by the parse; nobody reads them.
   fastify.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
-  const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply => answer(options, request, reply);
+  const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply =>
+    answer(options, request, reply);
   fastify.all("/", handler);
   fastify.setNotFoundHandler(handler);
   fastify.setErrorHandler((error, _request, reply) => {
@@ -78,7 +87,11 @@ const plugin: FastifyPluginCallback<ImdsProxyOptions> = (fastify, options, done)
 /** Serves the metadata endpoint. Register it on a server made with {@link imdsServerOptions}. */
 export const imdsProxy = fp(plugin, { name: "@podid/imds-proxy", fastify: "5.x" });
 
-function answer(options: ImdsProxyOptions, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply {
+function answer(
+  options: ImdsProxyOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> | FastifyReply {
   const startedMs = performance.now();
   const raw = request.raw;
   const target = request.originalUrl;
@@ -107,9 +120,16 @@ function answer(options: ImdsProxyOptions, request: FastifyRequest, reply: Fasti
     case "host-token":
       return finish(HOST_TOKEN_OFF);
     case "metadata":
-      return options.forwarder.forward(parsed, normalizeAddress(remote), goneSignal(reply)).then((result) => finish(result));
+      return options.forwarder
+        .forward(parsed, normalizeAddress(remote), goneSignal(reply))
+        .then((result) => finish(result));
     case "token": {
-      const call = { request: parsed, address: normalizeAddress(remote), connection: raw.socket, gone: () => goneSignal(reply) };
+      const call = {
+        request: parsed,
+        address: normalizeAddress(remote),
+        connection: raw.socket,
+        gone: () => goneSignal(reply),
+      };
       const result = options.tokens.handle(call);
       if (!(result instanceof Promise)) return finish(result.reply, result.facts);
       return result.then(({ reply: answered, facts }) => finish(answered, facts));

@@ -6,7 +6,11 @@ export const TOKEN_API_VERSION = "2018-02-01";
 
 /** The request target that means the same as the parsed request; this, never the client's bytes, goes to IMDS. */
 export function requestTarget(request: TokenRequest | MetadataRequest): string {
-  if (request.kind === "metadata") return withQuery(request.path, request.parameters.map(({ name, value }) => [name, value]));
+  if (request.kind === "metadata")
+    return withQuery(
+      request.path,
+      request.parameters.map(({ name, value }) => [name, value]),
+    );
   return withQuery(TOKEN_PATH, [
     ["api-version", request.apiVersion ?? TOKEN_API_VERSION],
     ["resource", request.resource],

@@ -57,5 +57,11 @@ function identityRoute(second: string, rest: readonly string[]): Route {
 type PlainCategory = Exclude<MetadataCategory, "root" | "identity-info">;
 
 function isPlainCategory(text: string): text is PlainCategory {
-  return text === "instance" || text === "versions" || text === "attested" || text === "scheduledevents" || text === "loadbalancer";
+  return (
+    text === "instance" ||
+    text === "versions" ||
+    text === "attested" ||
+    text === "scheduledevents" ||
+    text === "loadbalancer"
+  );
 }

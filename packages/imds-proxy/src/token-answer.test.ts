@@ -24,9 +24,21 @@ describe("token answers", () => {
   });
 
   test.for([
-    ["numbers become strings", '{"access_token":"a","expires_in":9,"expires_on":1767225700}', '{"access_token":"a","expires_in":"9","expires_on":"1767225700","refresh_token":""}'],
-    ["blanks go", '{ "access_token": "a",\r\n "expires_in": "9", "not_before": "1" }', '{"access_token":"a","expires_in":"9","not_before":"1","refresh_token":""}'],
-    ["expires_in is put in front of expires_on", '{"access_token":"a","expires_on":"1767225700","token_type":"Bearer"}', '{"access_token":"a","expires_in":"9","expires_on":"1767225700","token_type":"Bearer","refresh_token":""}'],
+    [
+      "numbers become strings",
+      '{"access_token":"a","expires_in":9,"expires_on":1767225700}',
+      '{"access_token":"a","expires_in":"9","expires_on":"1767225700","refresh_token":""}',
+    ],
+    [
+      "blanks go",
+      '{ "access_token": "a",\r\n "expires_in": "9", "not_before": "1" }',
+      '{"access_token":"a","expires_in":"9","not_before":"1","refresh_token":""}',
+    ],
+    [
+      "expires_in is put in front of expires_on",
+      '{"access_token":"a","expires_on":"1767225700","token_type":"Bearer"}',
+      '{"access_token":"a","expires_in":"9","expires_on":"1767225700","token_type":"Bearer","refresh_token":""}',
+    ],
   ] as const)("%s", ([, body, want]) => {
     expect(render(body, 9)).toBe(want);
   });

@@ -14,7 +14,9 @@ export interface TokenAnswer {
   readonly expiresOnSeconds: number | undefined;
 }
 
-export type ParsedAnswer = { readonly ok: true; readonly answer: TokenAnswer } | { readonly ok: false; readonly why: string };
+export type ParsedAnswer =
+  | { readonly ok: true; readonly answer: TokenAnswer }
+  | { readonly ok: false; readonly why: string };
 
 /**
  * Reads the JSON of a token answer and keeps its keys in their order. Values become strings (the Rust SDK accepts
@@ -29,10 +31,12 @@ export function parseTokenAnswer(text: string, nowSeconds: number): ParsedAnswer
   } catch {
     return { ok: false, why: "the answer is not JSON" };
   }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return { ok: false, why: "the answer is not a JSON object" };
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
+    return { ok: false, why: "the answer is not a JSON object" };
   const fields = parsed as Record<string, unknown>;
   const accessToken = fields["access_token"];
-  if (typeof accessToken !== "string" || accessToken === "") return { ok: false, why: "the answer has no access_token" };
+  if (typeof accessToken !== "string" || accessToken === "")
+    return { ok: false, why: "the answer has no access_token" };
   const expiresOn = wholeNumber(fields["expires_on"]);
   const expiresIn = wholeNumber(fields["expires_in"]) ?? (expiresOn === undefined ? undefined : expiresOn - nowSeconds);
   if (expiresIn === undefined) return { ok: false, why: "the answer has neither expires_in nor expires_on" };
@@ -80,9 +84,12 @@ export function jwtClaim(token: string, claim: string): string | undefined {
   const payload = token.split(".")[1];
   if (payload === undefined) return undefined;
   try {
-    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (character) =>
+      character.charCodeAt(0),
+    );
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    const value = typeof claims === "object" && claims !== null ? (claims as Record<string, unknown>)[claim] : undefined;
+    const value =
+      typeof claims === "object" && claims !== null ? (claims as Record<string, unknown>)[claim] : undefined;
     return typeof value === "string" ? value : undefined;
   } catch {
     return undefined;
@@ -100,6 +107,11 @@ function asString(value: unknown): string {
 }
 
 function wholeNumber(value: unknown): number | undefined {
-  const number = typeof value === "number" ? value : typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+  const number =
+    typeof value === "number"
+      ? value
+      : typeof value === "string" && /^\d{1,15}$/.test(value)
+        ? Number(value)
+        : Number.NaN;
   return Number.isFinite(number) && number >= 0 ? Math.floor(number) : undefined;
 }

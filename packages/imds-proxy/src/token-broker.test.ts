@@ -18,7 +18,14 @@ function setUp(source: FakeSource, options: { cache?: boolean; maxEntries?: numb
   const broker = new TokenBroker({ clock, limiter, random: () => 0.5, ...options });
   const record = identity("a");
   const request = (change: Partial<BrokerRequest> = {}): BrokerRequest => ({
-    source, identity: record, resource: "r", capabilities: undefined, bypassCache: false, podUid: "pod", attachedAtMs: undefined, ...change,
+    source,
+    identity: record,
+    resource: "r",
+    capabilities: undefined,
+    bypassCache: false,
+    podUid: "pod",
+    attachedAtMs: undefined,
+    ...change,
   });
   const get = async (change: Partial<BrokerRequest> = {}, advanceMs = 2_000): Promise<BrokerResult> => {
     const result = broker.get(request(change), NEVER);
@@ -44,7 +51,7 @@ describe("one call upstream", () => {
   });
 
   test("that outlives the client that began it", async () => {
-    let land = (_: SourceOutcome): void => undefined;
+    let land: (outcome: SourceOutcome) => void = () => undefined;
     const source = new FakeSource(() => new Promise((resolve) => (land = resolve)));
     const { clock, broker, request } = setUp(source);
     const leaving = new AbortController();
@@ -137,7 +144,19 @@ describe("life of a token", () => {
   });
 
   test("a wall clock that says less caps the life", async () => {
-    const { clock, broker, request } = setUp(new FakeSource({ kind: "token", answer: { head: "", tail: "", clientId: undefined, accessToken: "t", expiresInSeconds: 86_400, expiresOnSeconds: Date.UTC(2026, 0, 1, 1) / 1000 } }));
+    const { clock, broker, request } = setUp(
+      new FakeSource({
+        kind: "token",
+        answer: {
+          head: "",
+          tail: "",
+          clientId: undefined,
+          accessToken: "t",
+          expiresInSeconds: 86_400,
+          expiresOnSeconds: Date.UTC(2026, 0, 1, 1) / 1000,
+        },
+      }),
+    );
     const result = broker.get(request(), NEVER);
     await clock.advance(0);
     expect(await result).toMatchObject({ remainingSeconds: 3_600 });

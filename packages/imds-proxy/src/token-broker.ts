@@ -27,7 +27,12 @@ export interface BrokerRequest extends SourceRequest {
 export type CacheOutcome = "hit" | "miss" | "joined" | "stale" | "bypass" | "off";
 
 export type BrokerResult =
-  | { readonly kind: "token"; readonly answer: TokenAnswer; readonly remainingSeconds: number; readonly cache: CacheOutcome }
+  | {
+      readonly kind: "token";
+      readonly answer: TokenAnswer;
+      readonly remainingSeconds: number;
+      readonly cache: CacheOutcome;
+    }
   | Exclude<SourceOutcome, { kind: "token" }>
   | { readonly kind: "overloaded"; readonly message: string };
 
@@ -83,7 +88,8 @@ export class TokenBroker {
     const cached = this.peek(request);
     if (cached !== undefined) return cached;
     const key = cacheKey(request);
-    if (!this.#options.cache) return this.#conclude(key, request, this.#newFlight(request, request.bypassCache), "off", signal);
+    if (!this.#options.cache)
+      return this.#conclude(key, request, this.#newFlight(request, request.bypassCache), "off", signal);
     if (request.bypassCache && this.#mayBypass(key, request.podUid)) {
       // Never joined to a flight that began before it: that one may bring the very token the client wants replaced.
       return this.#conclude(key, request, this.#fly(key, request, "bypass"), "bypass", signal);
@@ -146,7 +152,13 @@ export class TokenBroker {
     return flight;
   }
 
-  async #conclude(key: string, request: BrokerRequest, flight: Flight, how: CacheOutcome, signal: AbortSignal): Promise<BrokerResult> {
+  async #conclude(
+    key: string,
+    request: BrokerRequest,
+    flight: Flight,
+    how: CacheOutcome,
+    signal: AbortSignal,
+  ): Promise<BrokerResult> {
     flight.join(lagUntil(request));
     try {
       const outcome = await orAborted(flight.result, signal);
@@ -185,7 +197,10 @@ export class TokenBroker {
       case "unavailable":
         if (outcome.kind === "refused") this.#entries.delete(key);
         this.#refusals.delete(key);
-        this.#refusals.set(key, { outcome, until: now + (outcome.kind === "refused" ? REFUSED_FOR_MS : UNAVAILABLE_FOR_MS) });
+        this.#refusals.set(key, {
+          outcome,
+          until: now + (outcome.kind === "refused" ? REFUSED_FOR_MS : UNAVAILABLE_FOR_MS),
+        });
         trim(this.#refusals, this.#options.maxEntries);
         return;
       case "mismatch":

@@ -22,7 +22,13 @@ export interface TokenEntry {
  * @param jitter −1 to 1
  * @param wallMs caps the life by the wall clock, unless that clock says the token was dead on arrival
  */
-export function tokenEntry(answer: TokenAnswer, identityUid: string, nowMs: number, wallMs: number, jitter: number): TokenEntry {
+export function tokenEntry(
+  answer: TokenAnswer,
+  identityUid: string,
+  nowMs: number,
+  wallMs: number,
+  jitter: number,
+): TokenEntry {
   const byWall = answer.expiresOnSeconds === undefined ? Infinity : answer.expiresOnSeconds * 1000 - wallMs;
   const lifeMs = Math.min(answer.expiresInSeconds * 1000, byWall > 0 ? byWall : Infinity);
   return {

@@ -30,7 +30,8 @@ export function tokenRequest(parameters: readonly QueryParameter[]): TokenReques
 
   const resource = values.get("resource") ?? "";
   if (resource === "") return refusal("missing-resource", "parameter resource cannot be empty");
-  if (resource.length > MAX_RESOURCE) return refusal("invalid-parameter", `'resource' is longer than ${MAX_RESOURCE} characters`);
+  if (resource.length > MAX_RESOURCE)
+    return refusal("invalid-parameter", `'resource' is longer than ${MAX_RESOURCE} characters`);
   const apiVersion = values.get("api-version");
   if (apiVersion !== undefined && !API_VERSION.test(apiVersion)) {
     return refusal("invalid-parameter", "Invalid 'api-version' requested");
@@ -40,7 +41,10 @@ export function tokenRequest(parameters: readonly QueryParameter[]): TokenReques
     return refusal("invalid-parameter", "Invalid 'xms_cc' requested");
   }
   if (values.has("msi_res_id") && values.has("mi_res_id")) {
-    return refusal("invalid-query", "Invalid request: msi_res_id and mi_res_id are two names of one parameter; give one of them");
+    return refusal(
+      "invalid-query",
+      "Invalid request: msi_res_id and mi_res_id are two names of one parameter; give one of them",
+    );
   }
   if (ID_PARAMETERS.some((name) => (values.get(name)?.length ?? 0) > MAX_ID)) {
     return refusal("invalid-parameter", `An identity's id is longer than ${MAX_ID} characters`);
@@ -61,7 +65,11 @@ function requestedIdentity(values: ReadonlyMap<string, string>): RequestedIdenti
   const clientId = values.get("client_id");
   const objectId = values.get("object_id");
   const resourceId = values.get("msi_res_id") || values.get("mi_res_id");
-  return { ...(clientId ? { clientId } : {}), ...(objectId ? { objectId } : {}), ...(resourceId ? { resourceId } : {}) };
+  return {
+    ...(clientId ? { clientId } : {}),
+    ...(objectId ? { objectId } : {}),
+    ...(resourceId ? { resourceId } : {}),
+  };
 }
 
 function refusal(reason: RefusalReason, description: string): Refusal {

@@ -1,7 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { FairLimiter } from "./fair-limiter.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { candidate, CLIENT_1, CLIENT_2, FakeDirectory, FakeSource, identity, jwt, pod, resourceId, token } from "./fixtures.ts";
+import {
+  candidate,
+  CLIENT_1,
+  CLIENT_2,
+  FakeDirectory,
+  FakeSource,
+  identity,
+  jwt,
+  pod,
+  resourceId,
+  token,
+} from "./fixtures.ts";
 import { ImdsForwarder } from "./imds-forwarder.ts";
 import { parseRequest } from "./parse-request.ts";
 import type { Attachment, Standing } from "./pod-directory.ts";
@@ -34,16 +45,33 @@ function setUp(source: FakeSource = new FakeSource(token("t")), rules: Partial<T
     sources: { 0: source },
     rules,
   });
-  const ask = (query = "", options: { connection?: object; gone?: AbortSignal } = {}): TokenResult | Promise<TokenResult> => {
-    const request = parseRequest({ method: "GET", target: `/metadata/identity/oauth2/token?resource=r${query}`, rawHeaders: ["Metadata", "true"] });
+  const ask = (
+    query = "",
+    options: { connection?: object; gone?: AbortSignal } = {},
+  ): TokenResult | Promise<TokenResult> => {
+    const request = parseRequest({
+      method: "GET",
+      target: `/metadata/identity/oauth2/token?resource=r${query}`,
+      rawHeaders: ["Metadata", "true"],
+    });
     if (request.kind !== "token") throw new Error("no token request");
-    return service.handle({ request, address: ADDRESS, connection: options.connection ?? {}, gone: () => options.gone ?? new AbortController().signal });
+    return service.handle({
+      request,
+      address: ADDRESS,
+      connection: options.connection ?? {},
+      gone: () => options.gone ?? new AbortController().signal,
+    });
   };
-  const stand = (standing: Partial<Standing> = {}): void => directory.put(ADDRESS, { pod: pod("p"), candidates: [candidate(one)], ...standing });
+  const stand = (standing: Partial<Standing> = {}): void =>
+    directory.put(ADDRESS, { pod: pod("p"), candidates: [candidate(one)], ...standing });
   return { clock, directory, service, ask, stand, source, forwarded };
 }
 
-function short({ reply, facts }: TokenResult): { status: number; reason: string | undefined; outcome: TokenFacts["outcome"] } {
+function short({ reply, facts }: TokenResult): {
+  status: number;
+  reason: string | undefined;
+  outcome: TokenFacts["outcome"];
+} {
   return { status: reply.status, reason: facts.reason, outcome: facts.outcome };
 }
 
@@ -64,7 +92,11 @@ describe("answers", () => {
   test.for([
     ["S71 client_id of the pod's identity", `&client_id=${CLIENT_2.toUpperCase()}`, { status: 200 }],
     ["resource id in another casing", `&msi_res_id=${resourceId("b").toUpperCase()}`, { status: 200 }],
-    ["a foreign client_id", "&client_id=99999999-0000-0000-0000-000000000000", { status: 403, reason: "identity-not-bound" }],
+    [
+      "a foreign client_id",
+      "&client_id=99999999-0000-0000-0000-000000000000",
+      { status: 403, reason: "identity-not-bound" },
+    ],
     ["a client id given as resource id", `&msi_res_id=${CLIENT_1}`, { status: 403, reason: "identity-not-bound" }],
     ["two kinds at once", `&client_id=${CLIENT_1}&object_id=1`, { status: 400, reason: "ambiguous-request" }],
   ] as const)("%s", async ([, query, want]) => {
@@ -99,10 +131,22 @@ describe("answers", () => {
   });
 
   test.for([
-    [{ kind: "mismatch", message: "m" }, { status: 403, reason: "identity-mismatch" }],
-    [{ kind: "refused", reason: "imds-refused", message: "m" }, { status: 403, reason: "imds-refused" }],
-    [{ kind: "identity-not-found", message: "Identity not found" }, { status: 403, reason: "identity-not-found" }],
-    [{ kind: "unavailable", message: "m" }, { status: 503, reason: "source-unavailable" }],
+    [
+      { kind: "mismatch", message: "m" },
+      { status: 403, reason: "identity-mismatch" },
+    ],
+    [
+      { kind: "refused", reason: "imds-refused", message: "m" },
+      { status: 403, reason: "imds-refused" },
+    ],
+    [
+      { kind: "identity-not-found", message: "Identity not found" },
+      { status: 403, reason: "identity-not-found" },
+    ],
+    [
+      { kind: "unavailable", message: "m" },
+      { status: 503, reason: "source-unavailable" },
+    ],
   ] as const)("S62 %j", async ([outcome, want]) => {
     const { clock, ask, stand } = setUp(new FakeSource(outcome));
     stand();
@@ -122,7 +166,9 @@ describe("answers", () => {
     stand({ excepted: true, candidates: [] });
     const { reply } = await ask(`&client_id=${CLIENT_1}&bypass_cache=true`);
     expect(reply).toMatchObject({ status: 418, body: "from IMDS", headers: { "content-type": "text/x" } });
-    expect(forwarded).toEqual([`/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r&client_id=${CLIENT_1}&bypass_cache=true`]);
+    expect(forwarded).toEqual([
+      `/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r&client_id=${CLIENT_1}&bypass_cache=true`,
+    ]);
   });
 });
 
@@ -169,7 +215,10 @@ describe("waiting", () => {
     const { reply } = await result;
     expect(reply.status).toBe(504);
     expect(reply.headers["retry-after"]).toBe("2");
-    expect(JSON.parse(reply.body)).toMatchObject({ error: "not-attached", error_description: expect.stringContaining("being attached") as string });
+    expect(JSON.parse(reply.body)).toMatchObject({
+      error: "not-attached",
+      error_description: expect.stringContaining("being attached") as string,
+    });
   });
 
   test("a source that never answers ends in 504 as well", async () => {
@@ -247,7 +296,9 @@ describe("waiting", () => {
 describe("ownership and authorisation are asked again", () => {
   test("a binding deleted while the source was asked: no token", async () => {
     let land = (): void => undefined;
-    const { clock, ask, stand } = setUp(new FakeSource(() => new Promise((resolve) => (land = () => resolve(token("t"))))));
+    const { clock, ask, stand } = setUp(
+      new FakeSource(() => new Promise((resolve) => (land = () => resolve(token("t"))))),
+    );
     stand();
     const result = ask();
     await clock.advance(1);
@@ -273,7 +324,9 @@ describe("ownership and authorisation are asked again", () => {
 
   test("an address that changes hands while the source was asked, and a kept-alive connection: neither is served", async () => {
     let land = (): void => undefined;
-    const { clock, directory, ask, stand } = setUp(new FakeSource(() => new Promise((resolve) => (land = () => resolve(token("t"))))));
+    const { clock, directory, ask, stand } = setUp(
+      new FakeSource(() => new Promise((resolve) => (land = () => resolve(token("t"))))),
+    );
     stand();
     const connection = {};
     const result = ask("", { connection });

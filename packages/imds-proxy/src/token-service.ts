@@ -27,7 +27,15 @@ export interface TokenCall {
 
 /** What happened to a call; for metrics, logs and audit. Holds no token. */
 export interface TokenFacts {
-  readonly outcome: "token" | "forwarded" | "denied" | "timeout" | "unavailable" | "overloaded" | "draining" | "cancelled";
+  readonly outcome:
+    | "token"
+    | "forwarded"
+    | "denied"
+    | "timeout"
+    | "unavailable"
+    | "overloaded"
+    | "draining"
+    | "cancelled";
   /** Stable; a metric label. */
   readonly reason?: string;
   readonly message?: string;
@@ -87,11 +95,23 @@ const SOURCE_MS = 15_000;
 type State =
   | { readonly kind: "final"; readonly result: TokenResult }
   | { readonly kind: "forward"; readonly standing: Standing }
-  | { readonly kind: "serve"; readonly standing: Standing; readonly candidate: PodCandidate; readonly others: number; readonly broker: BrokerRequest }
+  | {
+      readonly kind: "serve";
+      readonly standing: Standing;
+      readonly candidate: PodCandidate;
+      readonly others: number;
+      readonly broker: BrokerRequest;
+    }
   /** The object ids of these identities have to be known first. */
   | { readonly kind: "learn"; readonly standing: Standing; readonly candidates: readonly BrokerRequest[] }
   /** `untilMs`: monotonic; the answer when it has passed. */
-  | { readonly kind: "park"; readonly key: string; readonly untilMs: number; readonly recheckInMs?: number; readonly late: TokenResult };
+  | {
+      readonly kind: "park";
+      readonly key: string;
+      readonly untilMs: number;
+      readonly recheckInMs?: number;
+      readonly late: TokenResult;
+    };
 
 interface Timing {
   readonly startedMs: number;
@@ -247,7 +267,10 @@ export class TokenService {
     this.#owners.set(call.connection, owner.uid);
 
     const requested = call.request.requested;
-    const known = requested.objectId === undefined ? standing : { ...standing, candidates: this.#objectIds.fill(standing.candidates) };
+    const known =
+      requested.objectId === undefined
+        ? standing
+        : { ...standing, candidates: this.#objectIds.fill(standing.candidates) };
     const decision = decide(known, requested, this.#rules, clock.wallMs());
     switch (decision.kind) {
       case "forward":
@@ -255,7 +278,9 @@ export class TokenService {
       case "deny": {
         const { status, denial } = decision;
         if (denial.reason === "object-id-unknown") {
-          const unknown = this.#objectIds.unknown(standing.candidates).flatMap((candidate) => this.#brokerRequest(call, standing, candidate, false) ?? []);
+          const unknown = this.#objectIds
+            .unknown(standing.candidates)
+            .flatMap((candidate) => this.#brokerRequest(call, standing, candidate, false) ?? []);
           if (unknown.length > 0) return { kind: "learn", standing, candidates: unknown };
         }
         const error = status === 400 ? "invalid_request" : denial.reason;
@@ -263,20 +288,42 @@ export class TokenService {
       }
       case "park": {
         const { denial, recheckInMs } = decision;
-        const late = this.#park(standing.pod.uid, deadlineMs, timing, this.#rules.lateStatus, denial.reason, `${denial.message}; not there after ${Math.round(this.#rules.maxWaitMs / 1000)} s`, standing);
+        const late = this.#park(
+          standing.pod.uid,
+          deadlineMs,
+          timing,
+          this.#rules.lateStatus,
+          denial.reason,
+          `${denial.message}; not there after ${Math.round(this.#rules.maxWaitMs / 1000)} s`,
+          standing,
+        );
         return recheckInMs === undefined ? late : { ...late, recheckInMs };
       }
       case "serve": {
         const broker = this.#brokerRequest(call, standing, decision.candidate, call.request.bypassCache);
-        if (broker !== undefined) return { kind: "serve", standing, candidate: decision.candidate, others: decision.others, broker };
+        if (broker !== undefined)
+          return { kind: "serve", standing, candidate: decision.candidate, others: decision.others, broker };
         const { namespace, name, spec } = decision.candidate.identity;
         const message = `AzureIdentity ${namespace}/${name} has spec.type ${spec.type ?? 0}, which is not served here`;
-        return this.#final(403, "identity-type-unsupported", "identity-type-unsupported", message, "denied", timing, standing);
+        return this.#final(
+          403,
+          "identity-type-unsupported",
+          "identity-type-unsupported",
+          message,
+          "denied",
+          timing,
+          standing,
+        );
       }
     }
   }
 
-  #brokerRequest(call: TokenCall, standing: Standing, candidate: PodCandidate, bypassCache: boolean): BrokerRequest | undefined {
+  #brokerRequest(
+    call: TokenCall,
+    standing: Standing,
+    candidate: PodCandidate,
+    bypassCache: boolean,
+  ): BrokerRequest | undefined {
     const source = this.#options.sources[candidate.identity.spec.type ?? 0];
     if (source === undefined) return undefined;
     const { attachment, identity } = candidate;
@@ -327,18 +374,53 @@ export class TokenService {
     return { kind: "final", result: { ...result, reply: { ...result.reply, close: true } } };
   }
 
-  #park(key: string, untilMs: number, timing: Timing, status: 404 | 500 | 503 | 504, reason: string, message: string, standing?: Standing): Extract<State, { kind: "park" }> {
+  #park(
+    key: string,
+    untilMs: number,
+    timing: Timing,
+    status: 404 | 500 | 503 | 504,
+    reason: string,
+    message: string,
+    standing?: Standing,
+  ): Extract<State, { kind: "park" }> {
     const retryAfter = status === 500 ? 1 : (this.#rules.lateRetryAfter ?? 1 + Math.floor(this.#options.random() * 3));
-    const late = this.#error(status, reason, message, "timeout", timing, standing === undefined ? {} : podFacts(standing), retryAfter);
+    const late = this.#error(
+      status,
+      reason,
+      message,
+      "timeout",
+      timing,
+      standing === undefined ? {} : podFacts(standing),
+      retryAfter,
+    );
     return { kind: "park", key, untilMs, late };
   }
 
-  #final(status: number, error: string, reason: string, message: string, outcome: TokenFacts["outcome"], timing: Timing, standing: Standing): State {
+  #final(
+    status: number,
+    error: string,
+    reason: string,
+    message: string,
+    outcome: TokenFacts["outcome"],
+    timing: Timing,
+    standing: Standing,
+  ): State {
     const reply = errorReply(status, error, message);
-    return { kind: "final", result: { reply, facts: { outcome, reason, message, ...podFacts(standing), ...this.#times(timing) } } };
+    return {
+      kind: "final",
+      result: { reply, facts: { outcome, reason, message, ...podFacts(standing), ...this.#times(timing) } },
+    };
   }
 
-  #error(status: number, reason: string, message: string, outcome: TokenFacts["outcome"], timing: Timing, who: Partial<TokenFacts>, retryAfterSeconds?: number): TokenResult {
+  #error(
+    status: number,
+    reason: string,
+    message: string,
+    outcome: TokenFacts["outcome"],
+    timing: Timing,
+    who: Partial<TokenFacts>,
+    retryAfterSeconds?: number,
+  ): TokenResult {
     const reply = errorReply(status, reason, message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
     return { reply, facts: { outcome, reason, message, ...who, ...this.#times(timing) } };
   }
@@ -347,7 +429,10 @@ export class TokenService {
     const text = {
       cancelled: [503, "the client left"],
       draining: [503, "the node agent is restarting; try again"],
-      timeout: [504, `the identity's source did not answer within ${Math.round(Math.max(this.#rules.maxWaitMs, SOURCE_MS) / 1000)} s`],
+      timeout: [
+        504,
+        `the identity's source did not answer within ${Math.round(Math.max(this.#rules.maxWaitMs, SOURCE_MS) / 1000)} s`,
+      ],
       overloaded: [503, "too many requests of this pod or node are waiting already"],
     } as const;
     const [status, message] = text[outcome];

@@ -14,7 +14,8 @@ import { startNmi } from "../nmi.ts";
 import type { Nmi } from "../nmi.ts";
 
 export const NODE = "node-1";
-export const MACHINE = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/node-1";
+export const MACHINE =
+  "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/node-1";
 export const RESOURCE = "https://management.azure.com/";
 
 export function resourceId(name: string): string {
@@ -64,18 +65,28 @@ export class NodeHarness {
   /** Starts NMI with these arguments, whatever port it gets. */
   async startNmi(...argv: string[]): Promise<Nmi> {
     const imds = new URL(this.imds.url);
-    const command = readCommand([`--node=${NODE}`, `--metadata-ip=${imds.hostname}`, `--metadata-port=${imds.port}`, ...argv], {});
+    const command = readCommand(
+      [`--node=${NODE}`, `--metadata-ip=${imds.hostname}`, `--metadata-port=${imds.port}`, ...argv],
+      {},
+    );
     if (command.kind !== "run") throw new Error(JSON.stringify(command));
     const config: Config = { ...command.config, port: 0, probePort: 0, metricsPort: 0, drainMs: 0 };
     this.nmi = await startNmi(config, {
       transport: this.transport,
       clock: systemClock,
       random: Math.random,
-      log: createLogger({ component: "nmi", format: "text", verbosity: config.verbosity, write: (line) => this.logLines.push(line) }),
+      log: createLogger({
+        component: "nmi",
+        format: "text",
+        verbosity: config.verbosity,
+        write: (line) => this.logLines.push(line),
+      }),
       rules: {
         ensure: () => {
           this.rules.ensured++;
-          return this.rules.failure === undefined ? Promise.resolve({ changed: true }) : Promise.reject(this.rules.failure);
+          return this.rules.failure === undefined
+            ? Promise.resolve({ changed: true })
+            : Promise.reject(this.rules.failure);
         },
         remove: () => Promise.resolve(void this.rules.removed++),
       },
@@ -93,7 +104,11 @@ export class NodeHarness {
   }
 
   async serviceAccount(name: string): Promise<void> {
-    await this.client("serviceAccounts").create({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: "default" } });
+    await this.client("serviceAccounts").create({
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name, namespace: "default" },
+    });
   }
 
   /** As after the start: no NMI, no objects, no faults, nothing logged. */
@@ -101,11 +116,20 @@ export class NodeHarness {
     await this.nmi?.stop();
     this.nmi = undefined;
     this.kube.faults.clear();
-    const created = ["pods", "azureIdentities", "azureIdentityBindings", "azureAssignedIdentities", "azurePodIdentityExceptions", "configMaps"] as const;
+    const created = [
+      "pods",
+      "azureIdentities",
+      "azureIdentityBindings",
+      "azureAssignedIdentities",
+      "azurePodIdentityExceptions",
+      "configMaps",
+    ] as const;
     for (const resource of created) {
       const client = this.client(resource);
       const { items } = await client.list({});
-      await Promise.all(items.map(({ metadata }) => client.delete(metadata.name, metadata.namespace, { gracePeriodSeconds: 0 })));
+      await Promise.all(
+        items.map(({ metadata }) => client.delete(metadata.name, metadata.namespace, { gracePeriodSeconds: 0 })),
+      );
     }
     this.azure.state.faults.clear();
     this.azure.state.seed(SEED);
@@ -126,7 +150,11 @@ export class NodeHarness {
     return new ResourceClient(this.transport, RESOURCES[resource]);
   }
 
-  identity(name: string, index: number, o: { namespace?: string; spec?: object; annotations?: Record<string, string> } = {}): Promise<KubeObject> {
+  identity(
+    name: string,
+    index: number,
+    o: { namespace?: string; spec?: object; annotations?: Record<string, string> } = {},
+  ): Promise<KubeObject> {
     return this.client("azureIdentities").create({
       apiVersion: API_VERSION,
       kind: "AzureIdentity",
@@ -135,7 +163,12 @@ export class NodeHarness {
     });
   }
 
-  binding(name: string, azureIdentity: string, selector: string, o: { namespace?: string; weight?: number } = {}): Promise<KubeObject> {
+  binding(
+    name: string,
+    azureIdentity: string,
+    selector: string,
+    o: { namespace?: string; weight?: number } = {},
+  ): Promise<KubeObject> {
     return this.client("azureIdentityBindings").create({
       apiVersion: API_VERSION,
       kind: "AzureIdentityBinding",
@@ -154,13 +187,21 @@ export class NodeHarness {
   }
 
   /** A running pod with an address of its own. */
-  async pod(name: string, selector?: string, o: { address?: string; labels?: Record<string, string>; serviceAccount?: string; phase?: string } = {}): Promise<{ address: string; object: KubeObject }> {
+  async pod(
+    name: string,
+    selector?: string,
+    o: { address?: string; labels?: Record<string, string>; serviceAccount?: string; phase?: string } = {},
+  ): Promise<{ address: string; object: KubeObject }> {
     const address = o.address ?? `127.0.0.${this.#address++}`;
     const object = await this.client("pods").create({
       apiVersion: "v1",
       kind: "Pod",
       metadata: { name, namespace: "default", labels: { ...(selector && { aadpodidbinding: selector }), ...o.labels } },
-      spec: { nodeName: NODE, containers: [{ name: "main", image: "x" }], ...(o.serviceAccount && { serviceAccountName: o.serviceAccount }) },
+      spec: {
+        nodeName: NODE,
+        containers: [{ name: "main", image: "x" }],
+        ...(o.serviceAccount && { serviceAccountName: o.serviceAccount }),
+      },
     });
     await this.podStatus(object, address, o.phase ?? "Running");
     return { address, object };
@@ -175,7 +216,13 @@ export class NodeHarness {
   }
 
   /** What MIC writes. */
-  async assigned(pod: KubeObject, identity: KubeObject, binding: KubeObject, status: string, o: { podUid?: string | undefined } = {}): Promise<KubeObject> {
+  async assigned(
+    pod: KubeObject,
+    identity: KubeObject,
+    binding: KubeObject,
+    status: string,
+    o: { podUid?: string | undefined } = {},
+  ): Promise<KubeObject> {
     const podUid = "podUid" in o ? o.podUid : pod.metadata.uid;
     return this.client("azureAssignedIdentities").create({
       apiVersion: API_VERSION,
@@ -186,17 +233,30 @@ export class NodeHarness {
         labels: { nodename: NODE },
         ...(podUid === undefined ? {} : { annotations: { [POD_UID_ANNOTATION]: podUid } }),
       },
-      spec: { azureIdentityRef: identity, azureBindingRef: binding, pod: pod.metadata.name, podNamespace: pod.metadata.namespace, nodename: NODE },
+      spec: {
+        azureIdentityRef: identity,
+        azureBindingRef: binding,
+        pod: pod.metadata.name,
+        podNamespace: pod.metadata.namespace,
+        nodename: NODE,
+      },
       status: { status },
     });
   }
 
   async setAssigned({ metadata }: KubeObject, status: string): Promise<void> {
-    await this.client("azureAssignedIdentities").patch(metadata.name, metadata.namespace, { type: "merge", body: { status: { status } } });
+    await this.client("azureAssignedIdentities").patch(metadata.name, metadata.namespace, {
+      type: "merge",
+      body: { status: { status } },
+    });
   }
 
   /** Pod, identity, binding and what MIC makes of them. */
-  async bound(name: string, index: number, status = "Assigned"): Promise<{ address: string; pod: KubeObject; identity: KubeObject; binding: KubeObject; assigned: KubeObject }> {
+  async bound(
+    name: string,
+    index: number,
+    status = "Assigned",
+  ): Promise<{ address: string; pod: KubeObject; identity: KubeObject; binding: KubeObject; assigned: KubeObject }> {
     const identity = await this.identity(`${name}-id`, index);
     const binding = await this.binding(`${name}-binding`, `${name}-id`, name);
     const { address, object: pod } = await this.pod(name, name);
@@ -205,23 +265,45 @@ export class NodeHarness {
   }
 
   /** A request from that address. */
-  get(address: string, path: string, o: { headers?: Record<string, string>; method?: string; signal?: AbortSignal } = {}): Promise<Answer> {
+  get(
+    address: string,
+    path: string,
+    o: { headers?: Record<string, string>; method?: string; signal?: AbortSignal } = {},
+  ): Promise<Answer> {
     const { nmi } = this;
     if (nmi === undefined) throw new Error("NMI is not started");
     return new Promise((resolve, reject) => {
-      const outgoing = request({ host: "127.0.0.1", port: nmi.port, localAddress: address, path, method: o.method ?? "GET", headers: o.headers ?? { metadata: "true" }, agent: false, ...(o.signal && { signal: o.signal }) }, (incoming) => {
-        let body = "";
-        incoming.setEncoding("utf8");
-        incoming.on("data", (chunk: string) => (body += chunk));
-        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body, json: parse(body) }));
-      });
+      const outgoing = request(
+        {
+          host: "127.0.0.1",
+          port: nmi.port,
+          localAddress: address,
+          path,
+          method: o.method ?? "GET",
+          headers: o.headers ?? { metadata: "true" },
+          agent: false,
+          ...(o.signal && { signal: o.signal }),
+        },
+        (incoming) => {
+          let body = "";
+          incoming.setEncoding("utf8");
+          incoming.on("data", (chunk: string) => (body += chunk));
+          incoming.on("end", () =>
+            resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body, json: parse(body) }),
+          );
+        },
+      );
       outgoing.once("error", reject);
       outgoing.end();
     });
   }
 
   token(address: string, query = "", signal?: AbortSignal): Promise<Answer> {
-    return this.get(address, `/metadata/identity/oauth2/token?api-version=2018-02-01&resource=${encodeURIComponent(RESOURCE)}${query}`, signal === undefined ? {} : { signal });
+    return this.get(
+      address,
+      `/metadata/identity/oauth2/token?api-version=2018-02-01&resource=${encodeURIComponent(RESOURCE)}${query}`,
+      signal === undefined ? {} : { signal },
+    );
   }
 
   /** Requests that IMDS saw. */
