@@ -64,7 +64,7 @@ const IDENTITY_SPEC = object("Which Azure identity, and how tokens for it are ha
   replicas: REPLICAS,
   metadata: METADATA,
   serviceAccounts: {
-    description: "Type 3: names of the ServiceAccounts whose pods may use the identity; empty means any.",
+    description: "Names of the ServiceAccounts whose pods may use the identity; empty means any. With type 3 the ServiceAccount is what Entra trusts.",
     type: "array",
     items: { type: "string" },
     nullable: true,

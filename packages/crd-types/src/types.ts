@@ -47,7 +47,7 @@ export interface AzureIdentitySpec {
   adEndpoint?: string;
   replicas?: number | null;
   metadata?: Record<string, unknown>;
-  /** Type 3: names of the ServiceAccounts of the pod's namespace that may use the identity; absent or empty: any. */
+  /** Names of the ServiceAccounts of the pod's namespace that may use the identity; absent or empty: any. */
   serviceAccounts?: string[];
 }
 

@@ -122,11 +122,7 @@ function isAuthority(address: string): boolean {
 
 const accounts: Check = ({ spec }) => {
   const names: readonly unknown[] = Array.isArray(spec["serviceAccounts"]) ? spec["serviceAccounts"] : [];
-  const errors = names.flatMap((name, i) =>
+  return names.flatMap((name, i) =>
     isObjectName(name) ? [] : [fieldError(`spec.serviceAccounts[${i}]`, name, "must be the name of a ServiceAccount")],
   );
-  if (names.length > 0 && typeOf(spec) !== IDENTITY_TYPE.federated) {
-    errors.push(fieldError("spec.serviceAccounts", names, "is for type 3 only; remove it"));
-  }
-  return errors;
 };

@@ -9,6 +9,7 @@ export type DenialReason =
   | "identity-missing"
   | "identity-invalid"
   | "other-namespace"
+  | "service-account-not-allowed"
   | "duplicate-identity-name"
   | "no-candidate"
   | "identity-not-bound"

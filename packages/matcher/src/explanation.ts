@@ -58,7 +58,7 @@ export function explainPod({ pod, assignments, exceptions, bindings, rules }: Ex
     else if (binding.selector.trim().toLowerCase() === selector.toLowerCase()) nearMisses.push(binding);
   }
   nearMisses.sort(compareBindings);
-  const verdicts = judge(pod.namespace, selecting.sort(compareBindings), rules);
+  const verdicts = judge(pod, selecting.sort(compareBindings), rules);
   return { ...known, denial: denialOf(pod, selector, verdicts), verdicts, nearMisses };
 }
 

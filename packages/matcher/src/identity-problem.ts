@@ -14,11 +14,11 @@ export function identityProblem(written: JsonObject, spec: AzureIdentitySpec): s
   switch (type) {
     case IDENTITY_TYPE.userAssigned: {
       const resourceId = parseIdentityResourceId(spec.resourceID ?? "");
-      return resourceId.ok ? undefined : resourceId.errors[0]?.message;
+      return resourceId.ok ? narrowedToNothing(written["serviceAccounts"], spec.serviceAccounts) : resourceId.errors[0]?.message;
     }
     case IDENTITY_TYPE.clientSecret:
     case IDENTITY_TYPE.certificate:
-      return undefined;
+      return narrowedToNothing(written["serviceAccounts"], spec.serviceAccounts);
     case IDENTITY_TYPE.federated:
       if (!spec.tenantID) return "spec.tenantID is missing: an identity of type 3 needs the tenant of its application";
       if (!spec.clientID)

@@ -21,6 +21,7 @@ const pods = fc
     phase: fc.constantFrom("Running", "Running", "Running", "Pending", "Succeeded", "Failed", undefined),
     hostNetwork: fc.constantFrom(false, false, false, false, false, true),
     deleting: fc.boolean(),
+    serviceAccountName: fc.constantFrom("default", "default", "other"),
   })
   .map(({ path, label, ...more }) => pod(path, label, more));
 
@@ -34,7 +35,7 @@ const identities = fc
     uid: fc.constantFrom("u1", "u2"),
     resourceVersion: fc.constantFrom("1", "2"),
     annotations: fc.constantFrom({}, {}, NAMESPACED),
-    spec: fc.constantFrom({}, {}, {}, { clientID: "other" }, { resourceID: "?" }, { type: 1 }),
+    spec: fc.constantFrom({}, {}, {}, { clientID: "other" }, { serviceAccounts: ["default"] }, { resourceID: "?" }, { type: 1 }),
   })
   .map(({ path, ...more }) => identity(path, more));
 
@@ -140,6 +141,7 @@ function byTheBook(world: World, forceNamespaced: boolean): Assignment[] {
       const i = world.identities.get(`${b.namespace}/${b.azureIdentity}`);
       if (b.selector !== label || i === undefined || i.problem !== undefined) continue;
       if ((forceNamespaced || i.namespaced) && p.namespace !== b.namespace) continue;
+      if (i.spec.serviceAccounts && !i.spec.serviceAccounts.includes(p.serviceAccountName)) continue;
       if (taken.has(i.name)) continue;
       taken.add(i.name);
       result.push({ key: assignmentKey(p.uid, i), pod: p, identity: i, binding: b });

@@ -6,7 +6,7 @@ import { noBinding } from "./explanation.ts";
 import type { MatcherOptions } from "./matcher.ts";
 import type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, PodRecord } from "./records.ts";
 import { grantsOf, judge } from "./verdict.ts";
-import type { Grant, Rules, Verdict } from "./verdict.ts";
+import type { Grant, PodKind, Rules, Verdict } from "./verdict.ts";
 import { BINDING_LABEL } from "@podid/crd-types";
 
 /** The objects of a cluster at one moment, each at most once. */
@@ -39,7 +39,7 @@ export interface MatchResult {
   readonly warnings: readonly MatchWarning[];
 }
 
-/** What all pods with one label value in one namespace have in common. */
+/** What all pods with one label value, one namespace and one ServiceAccount have in common. */
 interface Common {
   readonly grants: readonly Grant[];
   readonly denied: readonly (Verdict & { readonly outcome: "denied" })[];
@@ -64,7 +64,7 @@ export function match(snapshot: Snapshot, { forceNamespaced = false }: MatcherOp
       if (unfit !== undefined && Object.hasOwn(pod.labels, BINDING_LABEL)) denials.push({ ...unfit, pod });
       continue;
     }
-    const common = commonOf(selector, pod.namespace);
+    const common = commonOf(selector, pod);
     if (common === undefined) {
       denials.push({ ...noBinding(pod, selector), pod });
       continue;
@@ -79,24 +79,25 @@ export function match(snapshot: Snapshot, { forceNamespaced = false }: MatcherOp
   return { assignments, denials, warnings: [...warnings.values()].sort((a, b) => compareText(a.message, b.message)) };
 }
 
-/** Judges each pair of label value and namespace once; `undefined` where no binding selects the value. */
+/** Judges each kind of pods once; `undefined` where no binding selects the value. */
 function createJudgement(
   bindings: Iterable<BindingRecord>,
   rules: Rules,
-): (selector: string, namespace: string) => Common | undefined {
+): (selector: string, pod: PodKind) => Common | undefined {
   const bySelector = Map.groupBy(bindings, (binding) => binding.selector);
   for (const selecting of bySelector.values()) selecting.sort(compareBindings);
   const known = new Map<string, Map<string, Common>>();
-  return (selector, namespace) => {
+  return (selector, pod) => {
     const selecting = bySelector.get(selector);
     if (selecting === undefined) return undefined;
-    const byNamespace = known.get(selector) ?? new Map<string, Common>();
-    known.set(selector, byNamespace);
-    const found = byNamespace.get(namespace);
+    const byKind = known.get(selector) ?? new Map<string, Common>();
+    known.set(selector, byKind);
+    const kind = `${pod.namespace}/${pod.serviceAccountName}`;
+    const found = byKind.get(kind);
     if (found !== undefined) return found;
-    const verdicts = judge(namespace, selecting, rules);
+    const verdicts = judge(pod, selecting, rules);
     const common = { grants: grantsOf(verdicts), denied: verdicts.filter((verdict) => verdict.outcome === "denied") };
-    byNamespace.set(namespace, common);
+    byKind.set(kind, common);
     return common;
   };
 }

@@ -69,6 +69,18 @@ describe("one event, one delta", () => {
     expect(delta).toEqual(want === "nothing" ? nothing : { ...nothing, [want]: [KEY] });
   });
 
+  test("an allow-list of ServiceAccounts is kept to, whatever the type", () => {
+    const matcher = ready();
+    const listed = (serviceAccounts: string[]) => identity("default/id", { spec: { serviceAccounts } });
+    expect(keys(matcher.upsertIdentity(listed(["other"])))).toEqual({ ...nothing, removed: [KEY] });
+    expect(matcher.explain(P.uid).denial).toEqual({
+      reason: "service-account-not-allowed",
+      message: "AzureIdentity default/id serves pods of the ServiceAccounts other only, the pod's is default",
+    });
+    expect(keys(matcher.upsertPod({ ...P, serviceAccountName: "other" }))).toEqual({ ...nothing, added: [KEY] });
+    expect(keys(matcher.upsertIdentity(listed([])))).toEqual({ ...nothing, changed: [KEY] });
+  });
+
   test("S23 a new label takes one identity and gives another", () => {
     const matcher = ready();
     matcher.upsertIdentity(identity("default/id2"));

@@ -9,7 +9,7 @@ import { explainPod, explainUnknownPod } from "./explanation.ts";
 import type { Explanation } from "./explanation.ts";
 import type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, PodRecord } from "./records.ts";
 import { grantsOf, judge } from "./verdict.ts";
-import type { Grant, Rules } from "./verdict.ts";
+import type { Grant, PodKind, Rules } from "./verdict.ts";
 
 export interface MatcherOptions {
   /** Every identity serves pods of its own namespace only, annotated or not. `false` when absent. */
@@ -50,7 +50,7 @@ export class Matcher {
     const { record: previous, cohort: left } = entry;
     const before = left?.grants ?? NOTHING;
     const selector = isEligible(pod) ? selectorOf(pod) : undefined;
-    const joined = selector === undefined ? undefined : this.#cohort(selector, pod.namespace);
+    const joined = selector === undefined ? undefined : this.#cohort(selector, pod);
     if (joined !== left) {
       joined?.pods.add(entry);
       if (left !== undefined) this.#leave(left, entry);
@@ -196,7 +196,7 @@ export class Matcher {
     const delta = new DeltaBuilder();
     for (const cohort of stale) {
       const before = cohort.grants;
-      const after = this.#grants(this.#group(cohort.selector), cohort.namespace);
+      const after = this.#grants(this.#group(cohort.selector), cohort);
       cohort.grants = after;
       const changes = grantChanges(before, after);
       if (isUnchanged(changes)) continue;
@@ -205,9 +205,9 @@ export class Matcher {
     return delta.done();
   }
 
-  #grants(group: SelectorGroup, namespace: string): readonly Grant[] {
-    const bindings = group.bindingsFor(namespace);
-    return bindings.length === 0 ? NOTHING : grantsOf(judge(namespace, bindings, this.#rules));
+  #grants(group: SelectorGroup, pods: PodKind): readonly Grant[] {
+    const bindings = group.bindingsFor(pods.namespace);
+    return bindings.length === 0 ? NOTHING : grantsOf(judge(pods, bindings, this.#rules));
   }
 
   #group(selector: string): SelectorGroup {
@@ -218,12 +218,13 @@ export class Matcher {
     return group;
   }
 
-  #cohort(selector: string, namespace: string): Cohort {
+  #cohort(selector: string, pod: PodRecord): Cohort {
     const group = this.#group(selector);
-    const known = group.cohorts.get(namespace);
+    const known = group.cohort(pod);
     if (known !== undefined) return known;
-    const cohort: Cohort = { selector, namespace, pods: new Set(), grants: this.#grants(group, namespace) };
-    group.cohorts.set(namespace, cohort);
+    const { namespace, serviceAccountName } = pod;
+    const cohort: Cohort = { selector, namespace, serviceAccountName, pods: new Set(), grants: this.#grants(group, pod) };
+    group.addCohort(cohort);
     return cohort;
   }
 
@@ -231,7 +232,7 @@ export class Matcher {
     cohort.pods.delete(entry);
     if (cohort.pods.size > 0) return;
     const group = this.#groups.get(cohort.selector);
-    group?.cohorts.delete(cohort.namespace);
+    group?.deleteCohort(cohort);
     if (group?.isEmpty === true) this.#groups.delete(cohort.selector);
   }
 }

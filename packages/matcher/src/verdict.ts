@@ -30,17 +30,23 @@ export interface Rules {
   readonly forceNamespaced: boolean;
 }
 
+/** What of a pod matters besides its label. */
+export interface PodKind {
+  readonly namespace: string;
+  readonly serviceAccountName: string;
+}
+
 /**
- * Judges the bindings whose selector is the pod's label. It depends on the pod's namespace alone, so it holds for all pods of a
- * namespace with the same label.
+ * Judges the bindings whose selector is the pod's label. The outcome is the same for all pods of a namespace with the same label
+ * and ServiceAccount.
  *
  * @param bindings in the order of `compareBindings`: of two identities with one name the first binding's wins
  */
-export function judge(podNamespace: string, bindings: readonly BindingRecord[], rules: Rules): Verdict[] {
+export function judge(pod: PodKind, bindings: readonly BindingRecord[], rules: Rules): Verdict[] {
   const given = new Map<string, Grant>();
   return bindings.map((binding): Verdict => {
     const identity = rules.identityOf(binding);
-    const denial = objection(podNamespace, binding, identity, rules.forceNamespaced);
+    const denial = objection(pod, binding, identity, rules.forceNamespaced);
     if (denial !== undefined || identity === undefined) {
       return { outcome: "denied", binding, identity, denial: denial ?? missing(binding) };
     }
@@ -62,7 +68,7 @@ export function grantsOf(verdicts: readonly Verdict[]): Grant[] {
 }
 
 function objection(
-  podNamespace: string,
+  pod: PodKind,
   binding: BindingRecord,
   identity: IdentityRecord | undefined,
   forceNamespaced: boolean,
@@ -72,11 +78,18 @@ function objection(
   if (identity.problem !== undefined) {
     return { reason: "identity-invalid", message: `ignoring azure identity ${name}, error: ${identity.problem}` };
   }
-  if ((forceNamespaced || identity.namespaced) && identity.namespace !== podNamespace) {
+  if ((forceNamespaced || identity.namespaced) && identity.namespace !== pod.namespace) {
     const why = forceNamespaced ? "namespaced mode is on" : "it is annotated as namespaced";
     return {
       reason: "other-namespace",
-      message: `AzureIdentity ${name} serves pods of namespace ${identity.namespace} only (${why}), the pod is in ${podNamespace}`,
+      message: `AzureIdentity ${name} serves pods of namespace ${identity.namespace} only (${why}), the pod is in ${pod.namespace}`,
+    };
+  }
+  const { serviceAccounts } = identity.spec;
+  if (serviceAccounts && serviceAccounts.length > 0 && !serviceAccounts.includes(pod.serviceAccountName)) {
+    return {
+      reason: "service-account-not-allowed",
+      message: `AzureIdentity ${name} serves pods of the ServiceAccounts ${serviceAccounts.join(", ")} only, the pod's is ${pod.serviceAccountName || "unknown"}`,
     };
   }
   return undefined;
