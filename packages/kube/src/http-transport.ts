@@ -40,7 +40,7 @@ class HttpTransport implements KubeTransport {
   }
 
   async request<T = unknown>(request: KubeRequest): Promise<T> {
-    using guard = new RequestGuard(request);
+    const guard = new RequestGuard(request);
     try {
       const response = await this.#send(request, "request", guard);
       const text = await bodyText(response);
@@ -49,6 +49,8 @@ class HttpTransport implements KubeTransport {
       return parseJson(text, request) as T;
     } catch (error) {
       throw guard.explain(error);
+    } finally {
+      guard.release();
     }
   }
 
@@ -58,10 +60,10 @@ class HttpTransport implements KubeTransport {
       const response = await this.#send(request, "stream", guard);
       if (!succeeded(response)) throw refusal(request, response, await bodyText(response));
       guard.clearTimeout();
-      response.once("close", () => guard[Symbol.dispose]());
+      response.once("close", () => guard.release());
       return streamValues(response, guard);
     } catch (error) {
-      guard[Symbol.dispose]();
+      guard.release();
       throw guard.explain(error);
     }
   }
@@ -144,7 +146,7 @@ class HttpTransport implements KubeTransport {
 class StaleSocketError extends Error {}
 
 /** Caller's abort and time-out of one request, over all its attempts. */
-class RequestGuard implements Disposable {
+class RequestGuard {
   readonly #request: KubeRequest;
   readonly #timer: NodeJS.Timeout;
   #sent: http.ClientRequest | undefined;
@@ -169,7 +171,7 @@ class RequestGuard implements Disposable {
     clearTimeout(this.#timer);
   }
 
-  [Symbol.dispose](): void {
+  release(): void {
     clearTimeout(this.#timer);
     this.#request.signal?.removeEventListener("abort", this.#abort);
   }

@@ -58,6 +58,7 @@ export class LeaderElector {
   readonly #observer = new LeaseObserver();
   readonly #stopped = new AbortController();
   #running: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
   #lease: Lease | undefined;
   #term: Term | undefined;
   #renewedAt = 0;
@@ -113,8 +114,11 @@ export class LeaderElector {
   }
 
   /** Ends leadership (`onStoppedLeading` is awaited while the lease lasts), then releases the lease. */
-  async stop(): Promise<void> {
-    if (this.#stopped.signal.aborted) return this.#running;
+  stop(): Promise<void> {
+    return (this.#stopping ??= this.#stop());
+  }
+
+  async #stop(): Promise<void> {
     this.#stopped.abort(new Error("the leader elector was stopped"));
     await this.#running;
     const ended = new AbortController();
