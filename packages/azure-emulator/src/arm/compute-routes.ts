@@ -118,7 +118,9 @@ function removeInstances(context: ArmContext, idsOf: (context: ArmContext, scale
     const staying = scaleSet.instances.filter((instance) => !ids.has(instance.instanceId));
     scaleSet.instances.splice(0, scaleSet.instances.length, ...staying);
     for (const vm of context.state.compute.members(scaleSet, context.now)) if (ids.has(vm.name)) vm.markDeleting(operation);
-    scaleSet.body = { ...scaleSet.body, sku: { ...scaleSet.body.sku, capacity: staying.length } };
+    const members = context.state.compute.members(scaleSet, context.now).filter((vm) => vm.deletion === undefined);
+    const capacity = scaleSet.flexible ? members.length : staying.length;
+    scaleSet.body = { ...scaleSet.body, sku: { ...scaleSet.body.sku, capacity } };
   }
   return accepted(context, "virtualMachineScaleSet", operation);
 }

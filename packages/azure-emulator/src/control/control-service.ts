@@ -68,10 +68,10 @@ export class ControlService {
         this.#state.seed(json(request) as Seed);
         return { status: 204 };
       case "GET /settings":
-        return { status: 200, body: this.#state.settings };
+        return { status: 200, body: this.#state.snapshot().settings };
       case "PATCH /settings":
         this.#state.configure(json(request));
-        return { status: 200, body: this.#state.settings };
+        return { status: 200, body: this.#state.snapshot().settings };
       case "GET /faults":
         return { status: 200, body: this.#state.faults.list() };
       case "POST /faults":

@@ -144,11 +144,12 @@ function send(response: ServerResponse, message: IncomingMessage, reply: WireRep
   // Azure's front ends announce no keep-alive to HTTP/1.1 clients; they just keep the connection.
   if (message.httpVersion === "1.1" && response.shouldKeepAlive) response.removeHeader("connection");
   response.sendDate = true;
-  if (reply.reason !== undefined) response.statusMessage = reply.reason;
-  response.statusCode = reply.status;
   for (const [name, value] of reply.headers) response.setHeader(name, typeof value === "string" ? value : [...value]);
   const bodyless = reply.status === 204 || reply.status === 304;
   if (!bodyless && !response.hasHeader("content-length")) response.setHeader("Content-Length", Buffer.byteLength(reply.body));
+  // Only writeHead takes an empty reason phrase for one.
+  if (reply.reason === undefined) response.writeHead(reply.status);
+  else response.writeHead(reply.status, reply.reason);
   if (bodyless || message.method === "HEAD") response.end();
   else response.end(reply.body);
 }

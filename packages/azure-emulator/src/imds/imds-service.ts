@@ -22,7 +22,7 @@ import {
 } from "./replies.ts";
 import { ScheduledEvents } from "./scheduled-events.ts";
 import { TokenRoute } from "./token-route.ts";
-import { IMDS_VERSIONS, NEWEST_VERSIONS } from "./versions.ts";
+import { EVENT_VERSIONS, IMDS_VERSIONS, NEWEST_VERSIONS } from "./versions.ts";
 
 /** Below `/metadata/`; the first part of the path decides. */
 type Route = "token" | "info" | "unknown-identity" | "instance" | "versions" | "attested" | "scheduledevents" | "loadbalancer" | "unknown";
@@ -80,7 +80,7 @@ export class ImdsService implements Service {
       case "attested":
         return withVersion(request, async () => attestedDocument(this.#state, this.#key, machine, request));
       case "scheduledevents":
-        return withVersion(request, () => this.#events.answer(request));
+        return withVersion(request, () => this.#events.answer(request), [...IMDS_VERSIONS, ...EVENT_VERSIONS]);
       case "loadbalancer":
         return withVersion(request, () => json(200, { loadbalancer: { publicIpAddresses: [], inboundRules: [], outboundRules: [] } }));
       case "unknown-identity":
@@ -148,9 +148,13 @@ function refuse(request: WireRequest, target: Route): WireReply | undefined {
   return undefined;
 }
 
-function withVersion(request: WireRequest, then: (version: string) => WireReply | Promise<WireReply>): WireReply | Promise<WireReply> {
+function withVersion(
+  request: WireRequest,
+  then: (version: string) => WireReply | Promise<WireReply>,
+  versions = IMDS_VERSIONS,
+): WireReply | Promise<WireReply> {
   const version = parameter(request.query, "api-version");
-  if (version !== undefined && IMDS_VERSIONS.includes(version)) return then(version);
+  if (version !== undefined && versions.includes(version)) return then(version);
   return json(400, {
     error:
       "Bad request. api-version is invalid or was not specified in the request. For more information refer to aka.ms/azureimds",

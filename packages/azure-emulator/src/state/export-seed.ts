@@ -2,6 +2,7 @@ import type { AzureState } from "./azure-state.ts";
 import type { ComputeResource } from "./compute-resource.ts";
 import type { FederatedCredential } from "./directory.ts";
 import type { Seed, SeedAttachment, SeedFederatedCredential } from "./seed.ts";
+import type { Settings } from "./settings.ts";
 
 /** The inverse of seeding, as far as a seed can say it: operations in flight and what IMDS does not know yet are left out. */
 export function exportSeed(state: AzureState): Seed {
@@ -58,7 +59,8 @@ export function exportSeed(state: AzureState): Seed {
     roleAssignments: state.roles.assignments
       .filter((assignment) => principals.has(assignment.principalId.toLowerCase()))
       .map(({ principalId, role, scope, name }) => ({ principal: principalId, role: role.name, scope, name })),
-    settings: state.settings,
+    // A limit that is switched off is undefined here and null in JSON.
+    settings: JSON.parse(JSON.stringify(state.settings, (_name, value: unknown) => value ?? null)) as Settings,
   };
 }
 
