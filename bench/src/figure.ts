@@ -14,7 +14,13 @@ export interface Figure {
 export type Suite = () => Promise<readonly Figure[]> | readonly Figure[];
 
 export function figure(name: string, unit: Figure["unit"], value: number, baseline: number | null = null): Figure {
-  return { name, value: rounded(value), unit, baseline: rounded(baseline), ratio: rounded(baseline === null ? null : value / baseline) };
+  return {
+    name,
+    value: rounded(value),
+    unit,
+    baseline: rounded(baseline),
+    ratio: rounded(baseline === null ? null : value / baseline),
+  };
 }
 
 /** Four significant digits: more would be noise. */

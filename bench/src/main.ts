@@ -6,7 +6,10 @@ const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   match: async () => (await import("./match.ts")).matchFigures,
 };
 
-const { values, positionals } = parseArgs({ options: { json: { type: "boolean", default: false } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { json: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
 const unknown = positionals.filter((name) => !(name in suites));
 if (unknown.length > 0) {
   process.stderr.write(`no suite named ${unknown.join(", ")}; there are ${Object.keys(suites).join(", ")}\n`);

@@ -27,7 +27,8 @@ export function matchFigures(): readonly Figure[] {
   const full = medianMs(RUNS, () => match(cluster));
   const compared = medianMs(RUNS, () => everyPodWithEveryBinding(cluster));
   const incremental = incrementalMs(cluster);
-  if (expected !== PODS || everyPodWithEveryBinding(cluster) !== expected) throw new Error("the bench's own matching is wrong");
+  if (expected !== PODS || everyPodWithEveryBinding(cluster) !== expected)
+    throw new Error("the bench's own matching is wrong");
   return [
     figure("match-full", "ms", full, compared),
     figure("match-incremental", "ms", incremental, full),
@@ -41,18 +42,39 @@ function makeCluster(): Cluster {
   for (let i = 0; i < BINDINGS; i += 1) {
     const metadata = { namespace: `team-${i % NAMESPACES}`, uid: `uid-${i}`, resourceVersion: "1" };
     const resourceID = `/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-${i}`;
-    identities.push(need(identityRecord({ metadata: { ...metadata, name: `id-${i}` }, spec: { resourceID, clientID: `client-${i}` } })));
-    bindings.push(need(bindingRecord({ metadata: { ...metadata, name: `b-${i}` }, spec: { azureIdentity: `id-${i}`, selector: `app-${i}` } })));
+    identities.push(
+      need(
+        identityRecord({ metadata: { ...metadata, name: `id-${i}` }, spec: { resourceID, clientID: `client-${i}` } }),
+      ),
+    );
+    bindings.push(
+      need(
+        bindingRecord({
+          metadata: { ...metadata, name: `b-${i}` },
+          spec: { azureIdentity: `id-${i}`, selector: `app-${i}` },
+        }),
+      ),
+    );
   }
   return { pods: Array.from({ length: PODS }, (_, i) => need(podRecord(podObject(i)))), bindings, identities };
 }
 
 /** A pod as the API shows it, in what matters here; parsed from text, as it is in reality. */
 function podObject(i: number, label = `app-${i % BINDINGS}`): unknown {
-  const labels = { aadpodidbinding: label, app: label, "pod-template-hash": `5d4f8c7b9${i % BINDINGS}`, "app.kubernetes.io/managed-by": "Helm" };
+  const labels = {
+    aadpodidbinding: label,
+    app: label,
+    "pod-template-hash": `5d4f8c7b9${i % BINDINGS}`,
+    "app.kubernetes.io/managed-by": "Helm",
+  };
   return JSON.parse(
     JSON.stringify({
-      metadata: { name: `app-${i}`, namespace: `team-${i % NAMESPACES}`, uid: `00000000-0000-0000-0000-${String(i).padStart(12, "0")}`, labels },
+      metadata: {
+        name: `app-${i}`,
+        namespace: `team-${i % NAMESPACES}`,
+        uid: `00000000-0000-0000-0000-${String(i).padStart(12, "0")}`,
+        labels,
+      },
       spec: { nodeName: `aks-nodepool1-12345678-vmss${i % 200}`, serviceAccountName: "default" },
       status: { phase: "Running", podIP: `10.0.${i >> 8}.${i & 255}` },
     }),
@@ -85,11 +107,18 @@ const TURNS = 500;
 function incrementalMs(cluster: Cluster): number {
   const matcher = filled(cluster);
   const fresh = Array.from({ length: TURNS }, (_, i) => need(podRecord(podObject(PODS + i))));
-  const moved = Array.from({ length: TURNS }, (_, i) => need(podRecord(podObject(PODS + i, `app-${(i * 7) % BINDINGS}`))));
+  const moved = Array.from({ length: TURNS }, (_, i) =>
+    need(podRecord(podObject(PODS + i, `app-${(i * 7) % BINDINGS}`))),
+  );
   let version = 1;
   const run = (): void => {
     for (let i = 0; i < TURNS; i += 1) {
-      const [pod, other, identity, binding] = [fresh[i], moved[i], cluster.identities[i % BINDINGS], cluster.bindings[(i * 3) % BINDINGS]];
+      const [pod, other, identity, binding] = [
+        fresh[i],
+        moved[i],
+        cluster.identities[i % BINDINGS],
+        cluster.bindings[(i * 3) % BINDINGS],
+      ];
       if (!pod || !other || !identity || !binding) throw new Error("no such object");
       version += 1;
       matcher.upsertPod(pod);
@@ -105,7 +134,11 @@ function incrementalMs(cluster: Cluster): number {
 
 function podBytes({ bindings, identities }: Cluster): number {
   const project = createPodProjector({ labels: ["aadpodidbinding"], podIPs: false });
-  return retainedBytes(() => filled({ pods: Array.from({ length: PODS }, (_, i) => need(project(podObject(i)))), bindings, identities })) / PODS;
+  return (
+    retainedBytes(() =>
+      filled({ pods: Array.from({ length: PODS }, (_, i) => need(project(podObject(i)))), bindings, identities }),
+    ) / PODS
+  );
 }
 
 function recordBytes(): number {

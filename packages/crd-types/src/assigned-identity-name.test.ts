@@ -35,9 +35,12 @@ describe("names of assigned identities", () => {
   });
 
   const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
-  const subdomain = fc
-    .array(label, { minLength: 1, maxLength: 6 })
-    .map((labels) => labels.join(".").slice(0, 253).replace(/[.-]+$/, ""));
+  const subdomain = fc.array(label, { minLength: 1, maxLength: 6 }).map((labels) =>
+    labels
+      .join(".")
+      .slice(0, 253)
+      .replace(/[.-]+$/, ""),
+  );
 
   test("law: always a name that Kubernetes accepts, and never a taken one", () => {
     fc.assert(

@@ -9,7 +9,10 @@ test.for<{ name: string; spec: AzureIdentitySpec }>([
   { name: "the default type written out", spec: { type: 0, ...base } },
   { name: "another order of keys", spec: { clientID: "0000-AAAA", resourceID: RID } },
   { name: "another casing of ids", spec: { resourceID: RID.toUpperCase(), clientID: "0000-aaaa" } },
-  { name: "empty instead of absent", spec: { ...base, tenantID: "", auxiliaryTenantIDs: null, serviceAccounts: [], clientPassword: {} } },
+  {
+    name: "empty instead of absent",
+    spec: { ...base, tenantID: "", auxiliaryTenantIDs: null, serviceAccounts: [], clientPassword: {} },
+  },
   { name: "fields that nothing reads", spec: { ...base, replicas: 3, metadata: { a: 1 }, adResourceID: "x" } },
 ])("the same: $name", ({ spec }) => {
   expect(specFingerprint(spec)).toBe(specFingerprint(base));

@@ -89,7 +89,10 @@ test("law: the canonical id is read back as the same id, and casing makes no dif
         const id = `/subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
         const first = parseIdentityResourceId(id);
         expect(first.ok && first.value.id).toBe(id);
-        const recased = id.split("").map((c, i) => (isUpper(i) ? c.toUpperCase() : c.toLowerCase())).join("");
+        const recased = id
+          .split("")
+          .map((c, i) => (isUpper(i) ? c.toUpperCase() : c.toLowerCase()))
+          .join("");
         const second = parseIdentityResourceId(recased);
         expect(second.ok && second.value.key).toBe(first.ok && first.value.key);
       },

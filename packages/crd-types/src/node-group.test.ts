@@ -6,8 +6,7 @@ describe("S04 compute id parsing", () => {
     expect(parseComputeResourceId(text)).toMatchObject({ ok: false, errors: [{ field: "id", value: text }] });
   });
 
-  const id =
-    "/subscriptions/asdf/resourceGroups/qwerty/providers/testCompute/myComputeObjectType/testComputeResource";
+  const id = "/subscriptions/asdf/resourceGroups/qwerty/providers/testCompute/myComputeObjectType/testComputeResource";
   test.for([id, `${id}/someNestedResource/myNestedResource`])("S04 %s", (text) => {
     expect(parseComputeResourceId(text)).toEqual({
       ok: true,
@@ -42,7 +41,11 @@ test("a virtual machine", () => {
 
 test.for([
   { name: "uniform", suffix: "virtualMachineScaleSets/aks-pool1-vmss/virtualMachines/12", instance: "12" },
-  { name: "flexible", suffix: "virtualMachineScaleSets/aks-pool1-vmss/virtualMachines/aks-pool1_3f", instance: "aks-pool1_3f" },
+  {
+    name: "flexible",
+    suffix: "virtualMachineScaleSets/aks-pool1-vmss/virtualMachines/aks-pool1_3f",
+    instance: "aks-pool1_3f",
+  },
   { name: "lower case", suffix: "virtualmachinescalesets/AKS-pool1-VMSS/virtualmachines/0", instance: "0" },
 ])("an instance of a scale set, $name", ({ suffix, instance }) => {
   const result = parseProviderId(`${COMPUTE}/${suffix}`);

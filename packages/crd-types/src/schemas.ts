@@ -64,7 +64,8 @@ const IDENTITY_SPEC = object("Which Azure identity, and how tokens for it are ha
   replicas: REPLICAS,
   metadata: METADATA,
   serviceAccounts: {
-    description: "Names of the ServiceAccounts whose pods may use the identity; empty means any. With type 3 the ServiceAccount is what Entra trusts.",
+    description:
+      "Names of the ServiceAccounts whose pods may use the identity; empty means any. With type 3 the ServiceAccount is what Entra trusts.",
     type: "array",
     items: { type: "string" },
     nullable: true,

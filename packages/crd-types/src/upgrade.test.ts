@@ -31,9 +31,10 @@ describe("upgrade of objects from before 1.6", () => {
   });
 
   test("of two old spellings the same one wins, whatever order they come in", () => {
-    const results = [{ Selector: "a", SELECTOR: "b" }, { SELECTOR: "b", Selector: "a" }].map(
-      (spec) => upgradeLegacyObject("AzureIdentityBinding", { spec }).object,
-    );
+    const results = [
+      { Selector: "a", SELECTOR: "b" },
+      { SELECTOR: "b", Selector: "a" },
+    ].map((spec) => upgradeLegacyObject("AzureIdentityBinding", { spec }).object);
     expect(results[0]).toEqual(results[1]);
   });
 
@@ -57,9 +58,12 @@ describe("upgrade of objects from before 1.6", () => {
     expect(upgradeLegacyObject("AzureIdentity", object).object).toBe(object);
   });
 
-  test.for([{}, { spec: null }, { spec: "text" }, { spec: [] }])("objects without a spec are left alone: %j", (object) => {
-    expect(upgradeLegacyObject("AzureIdentity", object)).toEqual({ object, changed: false });
-  });
+  test.for([{}, { spec: null }, { spec: "text" }, { spec: [] }])(
+    "objects without a spec are left alone: %j",
+    (object) => {
+      expect(upgradeLegacyObject("AzureIdentity", object)).toEqual({ object, changed: false });
+    },
+  );
 });
 
 describe("assigned identities", () => {

@@ -33,8 +33,26 @@ describe("identities", () => {
   test.for([
     { name: "type 0", spec: { type: 0, resourceID: RID, clientID: GUID } },
     { name: "type 0 by resource id alone, type left out", spec: { resourceID: RID } },
-    { name: "type 1", spec: { type: 1, tenantID: GUID, clientID: GUID, clientPassword: secret, auxiliaryTenantIDs: ["contoso.onmicrosoft.com"] } },
-    { name: "type 2", spec: { type: 2, tenantID: "contoso.com", clientID: GUID, clientPassword: secret, adEndpoint: "https://login.microsoftonline.us/" } },
+    {
+      name: "type 1",
+      spec: {
+        type: 1,
+        tenantID: GUID,
+        clientID: GUID,
+        clientPassword: secret,
+        auxiliaryTenantIDs: ["contoso.onmicrosoft.com"],
+      },
+    },
+    {
+      name: "type 2",
+      spec: {
+        type: 2,
+        tenantID: "contoso.com",
+        clientID: GUID,
+        clientPassword: secret,
+        adEndpoint: "https://login.microsoftonline.us/",
+      },
+    },
     { name: "type 3", spec: { type: 3, tenantID: GUID, clientID: GUID, serviceAccounts: ["a"] } },
     { name: "null where upstream had it", spec: { resourceID: RID, auxiliaryTenantIDs: null, replicas: null } },
   ])("good: $name", ({ spec }) => {
@@ -47,16 +65,54 @@ describe("identities", () => {
     { name: "an unknown type", spec: { type: 7 }, want: ["spec.type", "spec.clientID", "spec.tenantID"] },
     { name: "a resource id with a tail", spec: { resourceID: `${RID}/` }, want: ["spec.resourceID"] },
     { name: "a client id that is none", spec: { resourceID: RID, clientID: "mine" }, want: ["spec.clientID"] },
-    { name: "type 1 without anything", spec: { type: 1 }, want: ["spec.clientID", "spec.tenantID", "spec.clientPassword.name", "spec.clientPassword.namespace"] },
+    {
+      name: "type 1 without anything",
+      spec: { type: 1 },
+      want: ["spec.clientID", "spec.tenantID", "spec.clientPassword.name", "spec.clientPassword.namespace"],
+    },
     { name: "type 3 without a tenant", spec: { type: 3, clientID: GUID }, want: ["spec.tenantID"] },
-    { name: "four tenants, one of them none", spec: { type: 1, clientID: GUID, tenantID: GUID, clientPassword: secret, auxiliaryTenantIDs: [GUID, GUID, GUID, "x y"] }, want: ["spec.auxiliaryTenantIDs[3]", "spec.auxiliaryTenantIDs"] },
-    { name: "tenants of a certificate", spec: { type: 2, clientID: GUID, tenantID: GUID, clientPassword: secret, auxiliaryTenantIDs: [GUID] }, want: ["spec.auxiliaryTenantIDs"] },
-    { name: "an authority without TLS", spec: { resourceID: RID, adEndpoint: "http://login.microsoftonline.com" }, want: ["spec.adEndpoint"] },
-    { name: "an authority with a path", spec: { resourceID: RID, adEndpoint: "https://login.microsoftonline.com/x" }, want: ["spec.adEndpoint"] },
-    { name: "an authority with a user", spec: { resourceID: RID, adEndpoint: "https://login.microsoftonline.com@evil.example" }, want: ["spec.adEndpoint"] },
-    { name: "a name that no ServiceAccount has", spec: { resourceID: RID, serviceAccounts: ["a", "B"] }, want: ["spec.serviceAccounts[1]"] },
+    {
+      name: "four tenants, one of them none",
+      spec: {
+        type: 1,
+        clientID: GUID,
+        tenantID: GUID,
+        clientPassword: secret,
+        auxiliaryTenantIDs: [GUID, GUID, GUID, "x y"],
+      },
+      want: ["spec.auxiliaryTenantIDs[3]", "spec.auxiliaryTenantIDs"],
+    },
+    {
+      name: "tenants of a certificate",
+      spec: { type: 2, clientID: GUID, tenantID: GUID, clientPassword: secret, auxiliaryTenantIDs: [GUID] },
+      want: ["spec.auxiliaryTenantIDs"],
+    },
+    {
+      name: "an authority without TLS",
+      spec: { resourceID: RID, adEndpoint: "http://login.microsoftonline.com" },
+      want: ["spec.adEndpoint"],
+    },
+    {
+      name: "an authority with a path",
+      spec: { resourceID: RID, adEndpoint: "https://login.microsoftonline.com/x" },
+      want: ["spec.adEndpoint"],
+    },
+    {
+      name: "an authority with a user",
+      spec: { resourceID: RID, adEndpoint: "https://login.microsoftonline.com@evil.example" },
+      want: ["spec.adEndpoint"],
+    },
+    {
+      name: "a name that no ServiceAccount has",
+      spec: { resourceID: RID, serviceAccounts: ["a", "B"] },
+      want: ["spec.serviceAccounts[1]"],
+    },
     { name: "wrong casing", spec: { resourceID: RID, clientId: GUID }, want: ["spec.clientId"] },
-    { name: "wrong types", spec: { type: "0", resourceID: 5, auxiliaryTenantIDs: [1] }, want: ["spec.type", "spec.resourceID", "spec.auxiliaryTenantIDs[0]"] },
+    {
+      name: "wrong types",
+      spec: { type: "0", resourceID: 5, auxiliaryTenantIDs: [1] },
+      want: ["spec.type", "spec.resourceID", "spec.auxiliaryTenantIDs[0]"],
+    },
     { name: "an integer that is too large", spec: { resourceID: RID, replicas: 2 ** 31 }, want: ["spec.replicas"] },
   ])("bad: $name", ({ spec, want }) => {
     expect(fieldsOf(validateIdentity(identity(spec)))).toEqual(want);
@@ -68,10 +124,16 @@ describe("identities", () => {
   });
 
   test("S20 an annotation that has no effect is told", () => {
-    const annotated = (annotations: object): unknown => identity({ resourceID: RID }, { metadata: { ...metadata, annotations } });
+    const annotated = (annotations: object): unknown =>
+      identity({ resourceID: RID }, { metadata: { ...metadata, annotations } });
     expect(validateIdentity(annotated({ "aadpodidentity.k8s.io/Behavior": "namespaced" })).ok).toBe(true);
-    for (const annotation of [{ "aadpodidentity.k8s.io/Behavior": "Namespaced" }, { "aadpodidentity.k8s.io/behavior": "namespaced" }]) {
-      expect(fieldsOf(validateIdentity(annotated(annotation)))).toEqual([`metadata.annotations[${Object.keys(annotation)[0]}]`]);
+    for (const annotation of [
+      { "aadpodidentity.k8s.io/Behavior": "Namespaced" },
+      { "aadpodidentity.k8s.io/behavior": "namespaced" },
+    ]) {
+      expect(fieldsOf(validateIdentity(annotated(annotation)))).toEqual([
+        `metadata.annotations[${Object.keys(annotation)[0]}]`,
+      ]);
     }
   });
 
@@ -83,7 +145,9 @@ describe("identities", () => {
     const object = { apiVersion: "v1", kind: "Pod", metadata, spec: { resourceID: RID } };
     expect(fieldsOf(validateIdentity(object))).toEqual(["apiVersion", "kind"]);
     expect(fieldsOf(validateIdentity({}))).toEqual(["metadata", "spec"]);
-    expect(fieldsOf(validateIdentity(identity({ resourceID: RID }, { metadata: { name: "A_b" } })))).toEqual(["metadata.name"]);
+    expect(fieldsOf(validateIdentity(identity({ resourceID: RID }, { metadata: { name: "A_b" } })))).toEqual([
+      "metadata.name",
+    ]);
   });
 
   test("members that are undefined count as absent", () => {
@@ -107,12 +171,22 @@ describe("bindings", () => {
 
 describe("assigned identities", () => {
   const reference = { metadata: { name: "i" } };
-  const spec = { pod: "p", podNamespace: "n", nodename: "node", azureIdentityRef: reference, azureBindingRef: reference };
+  const spec = {
+    pod: "p",
+    podNamespace: "n",
+    nodename: "node",
+    azureIdentityRef: reference,
+    azureBindingRef: reference,
+  };
 
   test.for([
     { name: "good", object: { metadata, spec, status: { status: "Assigned" } }, want: [] },
     { name: "as MIC before 1.5 left it", object: { metadata, spec, status: { status: "" } }, want: [] },
-    { name: "null references", object: { metadata, spec: { ...spec, azureIdentityRef: null, azureBindingRef: {} } }, want: ["spec.azureIdentityRef", "spec.azureBindingRef"] },
+    {
+      name: "null references",
+      object: { metadata, spec: { ...spec, azureIdentityRef: null, azureBindingRef: {} } },
+      want: ["spec.azureIdentityRef", "spec.azureBindingRef"],
+    },
     { name: "no pod", object: { metadata, spec: { ...spec, pod: undefined } }, want: ["spec.pod"] },
     { name: "an unknown status", object: { metadata, spec, status: { status: "assigned" } }, want: ["status.status"] },
   ])("$name", ({ object, want }) => {
@@ -135,7 +209,10 @@ describe("exceptions", () => {
 
 test("law: whatever is validated, the answer is a value", () => {
   const unit = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code));
-  const key = fc.oneof(fc.string({ unit, maxLength: 4 }), fc.constantFrom("podLabels", "clientPassword", "__proto__", "a/b~%"));
+  const key = fc.oneof(
+    fc.string({ unit, maxLength: 4 }),
+    fc.constantFrom("podLabels", "clientPassword", "__proto__", "a/b~%"),
+  );
   const value = fc.anything({ key, withNullPrototype: true, withObjectString: false });
   const object = fc.record({ metadata: value, spec: fc.oneof(value, fc.dictionary(key, value)), status: value });
   const json = fc.oneof(value, object).map((any): unknown => JSON.parse(JSON.stringify(any) ?? "null"));

@@ -24,7 +24,12 @@ export function pod(path: string, label: string | undefined, more: Partial<PodRe
   return { ...need(record), ...more };
 }
 
-export function binding(path: string, azureIdentity: string, selector: string, more: Partial<BindingRecord> = {}): BindingRecord {
+export function binding(
+  path: string,
+  azureIdentity: string,
+  selector: string,
+  more: Partial<BindingRecord> = {},
+): BindingRecord {
   const metadata = { ...splitName(path), uid: `uid-${path}`, resourceVersion: "1" };
   return { ...need(bindingRecord({ metadata, spec: { azureIdentity, selector } })), ...more };
 }
@@ -37,7 +42,10 @@ export interface IdentityOptions {
 }
 
 /** A usable identity of type 0, unless the options say otherwise. */
-export function identity(path: string, { spec = {}, annotations = {}, ...metadata }: IdentityOptions = {}): IdentityRecord {
+export function identity(
+  path: string,
+  { spec = {}, annotations = {}, ...metadata }: IdentityOptions = {},
+): IdentityRecord {
   const { name } = splitName(path);
   return need(
     identityRecord({

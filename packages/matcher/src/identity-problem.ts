@@ -14,7 +14,9 @@ export function identityProblem(written: JsonObject, spec: AzureIdentitySpec): s
   switch (type) {
     case IDENTITY_TYPE.userAssigned: {
       const resourceId = parseIdentityResourceId(spec.resourceID ?? "");
-      return resourceId.ok ? narrowedToNothing(written["serviceAccounts"], spec.serviceAccounts) : resourceId.errors[0]?.message;
+      return resourceId.ok
+        ? narrowedToNothing(written["serviceAccounts"], spec.serviceAccounts)
+        : resourceId.errors[0]?.message;
     }
     case IDENTITY_TYPE.clientSecret:
     case IDENTITY_TYPE.certificate:

@@ -26,7 +26,13 @@ const pods = fc
   .map(({ path, label, ...more }) => pod(path, label, more));
 
 const bindings = fc
-  .record({ path: paths, azureIdentity: fc.constantFrom("x", "x", "x", "y", "y", ""), selector: labels, weight: fc.integer({ min: -1, max: 1 }), uid: fc.constantFrom("u1", "u2") })
+  .record({
+    path: paths,
+    azureIdentity: fc.constantFrom("x", "x", "x", "y", "y", ""),
+    selector: labels,
+    weight: fc.integer({ min: -1, max: 1 }),
+    uid: fc.constantFrom("u1", "u2"),
+  })
   .map(({ path, azureIdentity, selector, ...more }) => binding(path, azureIdentity, selector, more));
 
 const identities = fc
@@ -35,7 +41,15 @@ const identities = fc
     uid: fc.constantFrom("u1", "u2"),
     resourceVersion: fc.constantFrom("1", "2"),
     annotations: fc.constantFrom({}, {}, NAMESPACED),
-    spec: fc.constantFrom({}, {}, {}, { clientID: "other" }, { serviceAccounts: ["default"] }, { resourceID: "?" }, { type: 1 }),
+    spec: fc.constantFrom(
+      {},
+      {},
+      {},
+      { clientID: "other" },
+      { serviceAccounts: ["default"] },
+      { resourceID: "?" },
+      { type: 1 },
+    ),
   })
   .map(({ path, ...more }) => identity(path, more));
 
@@ -210,22 +224,28 @@ test("law: deltas are exact, and applied one after another they are the assignme
 });
 
 test("law: the order of objects does not matter, to the full match or to the incremental one", () => {
-  const shuffledBy = (seed: number) => <T>(items: Iterable<T>): T[] => {
-    const list = [...items];
-    for (let i = list.length - 1, state = seed; i > 0; i -= 1) {
-      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
-      const j = state % (i + 1);
-      [list[i], list[j]] = [list[j]!, list[i]!];
-    }
-    return list;
-  };
+  const shuffledBy =
+    (seed: number) =>
+    <T>(items: Iterable<T>): T[] => {
+      const list = [...items];
+      for (let i = list.length - 1, state = seed; i > 0; i -= 1) {
+        state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+        const j = state % (i + 1);
+        [list[i], list[j]] = [list[j]!, list[i]!];
+      }
+      return list;
+    };
   fc.assert(
     fc.property(events, fc.nat(), fc.boolean(), (sequence, seed, forceNamespaced) => {
       const world = new World();
       for (const event of sequence) world.apply(event);
       const shuffled = shuffledBy(seed);
       const want = match(world.snapshot, { forceNamespaced });
-      const snapshot = { pods: shuffled(world.pods.values()), bindings: shuffled(world.bindings.values()), identities: shuffled(world.identities.values()) };
+      const snapshot = {
+        pods: shuffled(world.pods.values()),
+        bindings: shuffled(world.bindings.values()),
+        identities: shuffled(world.identities.values()),
+      };
       expect(match(snapshot, { forceNamespaced })).toEqual(want);
       const upserts: Event[] = shuffled([
         ...snapshot.pods.map((record): Event => ({ do: "upsertPod", record })),
@@ -267,10 +287,13 @@ test("law: a pod has a denial exactly when it has no assignment, and explain agr
         const explanation = matcher.explain(p.uid);
         expect(explanation.denial === undefined).toBe(explanation.assignments.length > 0);
         const assigned = explanation.verdicts.filter(({ outcome }) => outcome === "assigned");
-        expect(assigned.map(({ binding: b }) => pathOf(b))).toEqual(explanation.assignments.map(({ binding: b }) => pathOf(b)));
+        expect(assigned.map(({ binding: b }) => pathOf(b))).toEqual(
+          explanation.assignments.map(({ binding: b }) => pathOf(b)),
+        );
         const told = denials.filter(({ pod: other }) => other === p).map(({ reason }) => reason);
         const refused = explanation.verdicts.flatMap((v) => (v.outcome === "denied" ? [v.denial.reason] : []));
-        const own = explanation.verdicts.length > 0 || !("aadpodidbinding" in p.labels) ? [] : [explanation.denial?.reason];
+        const own =
+          explanation.verdicts.length > 0 || !("aadpodidbinding" in p.labels) ? [] : [explanation.denial?.reason];
         expect(told).toEqual([...own, ...refused]);
       }
     }),

@@ -7,7 +7,8 @@ import type { MatchResult } from "./match.ts";
 /** `pod → identity (binding)` of each assignment. */
 function pairs({ assignments }: MatchResult): string[] {
   return assignments.map(
-    ({ pod: p, identity: i, binding: b }) => `${p.namespace}/${p.name} → ${i.namespace}/${i.name} (${b.namespace}/${b.name})`,
+    ({ pod: p, identity: i, binding: b }) =>
+      `${p.namespace}/${p.name} → ${i.namespace}/${i.name} (${b.namespace}/${b.name})`,
   );
 }
 
@@ -29,7 +30,14 @@ test("S02 an identity whose resource id cannot be read is as if it were absent",
     identity("default/testazid3", { spec: { resourceID: "testResourceID" } }),
     identity("default/testazid5", { spec: servicePrincipal }),
   ];
-  const named = ["default/testazid1", "ns00/testazid2", "default/testazid3", "default/testazid4", "default/testazid5", "ns00/testazid1"];
+  const named = [
+    "default/testazid1",
+    "ns00/testazid2",
+    "default/testazid3",
+    "default/testazid4",
+    "default/testazid5",
+    "ns00/testazid1",
+  ];
   const bindings = named.map((path, i) => binding(`${splitName(path).namespace}/b${i}`, splitName(path).name, "x"));
   const result = match({ pods: [pod("default/p", "x")], bindings, identities });
   expect(result.assignments.map(({ identity: i }) => `${i.namespace}/${i.name}`)).toEqual([
@@ -55,10 +63,16 @@ describe("namespaces", () => {
   const pods = [pod("default/test-pod", "x"), pod("default2/test-pod2", "x")];
 
   test("S19 namespaced mode: everybody gets the identity of the own namespace, and no other", () => {
-    const one = match({ pods: pods.slice(0, 1), bindings: bindings.slice(0, 1), identities }, { forceNamespaced: true });
+    const one = match(
+      { pods: pods.slice(0, 1), bindings: bindings.slice(0, 1), identities },
+      { forceNamespaced: true },
+    );
     expect(pairs(one)).toEqual(["default/test-pod → default/id (default/b)"]);
     const two = match({ pods, bindings, identities }, { forceNamespaced: true });
-    expect(pairs(two)).toEqual(["default/test-pod → default/id (default/b)", "default2/test-pod2 → default2/id (default2/b)"]);
+    expect(pairs(two)).toEqual([
+      "default/test-pod → default/id (default/b)",
+      "default2/test-pod2 → default2/id (default2/b)",
+    ]);
     expect(denials(two)).toEqual(["default/test-pod: other-namespace", "default2/test-pod2: other-namespace"]);
   });
 
@@ -106,13 +120,48 @@ describe("S28 pods that are ignored", () => {
   const ignored = "it will be ignored";
 
   test.for([
-    { name: "not scheduled", given: pod("default/p", "x", { nodeName: undefined }), reason: "pod-not-scheduled", message: `pod default/p has no assigned node yet. ${ignored}` },
-    { name: "empty label (L-46)", given: pod("default/p", ""), reason: "pod-not-labelled", message: `pod default/p doesn't contain aadpodidbinding label field. ${ignored}` },
-    { name: "no binding", given: pod("default/p", "y"), reason: "no-binding", message: `No AzureIdentityBinding found for pod default/p that matches selector: y. ${ignored}` },
-    { name: "other casing", given: pod("default/p", "X"), reason: "no-binding", message: `No AzureIdentityBinding found for pod default/p that matches selector: X. ${ignored}` },
-    { name: "succeeded (L-64)", given: pod("default/p", "x", { phase: "Succeeded" }), reason: "pod-finished", message: `pod default/p has ended (Succeeded). ${ignored}` },
-    { name: "failed (L-64)", given: pod("default/p", "x", { phase: "Failed" }), reason: "pod-finished", message: `pod default/p has ended (Failed). ${ignored}` },
-    { name: "host network (L-65)", given: pod("default/p", "x", { hostNetwork: true }), reason: "pod-host-network", message: expect.stringContaining("pod default/p uses the network of its node") as string },
+    {
+      name: "not scheduled",
+      given: pod("default/p", "x", { nodeName: undefined }),
+      reason: "pod-not-scheduled",
+      message: `pod default/p has no assigned node yet. ${ignored}`,
+    },
+    {
+      name: "empty label (L-46)",
+      given: pod("default/p", ""),
+      reason: "pod-not-labelled",
+      message: `pod default/p doesn't contain aadpodidbinding label field. ${ignored}`,
+    },
+    {
+      name: "no binding",
+      given: pod("default/p", "y"),
+      reason: "no-binding",
+      message: `No AzureIdentityBinding found for pod default/p that matches selector: y. ${ignored}`,
+    },
+    {
+      name: "other casing",
+      given: pod("default/p", "X"),
+      reason: "no-binding",
+      message: `No AzureIdentityBinding found for pod default/p that matches selector: X. ${ignored}`,
+    },
+    {
+      name: "succeeded (L-64)",
+      given: pod("default/p", "x", { phase: "Succeeded" }),
+      reason: "pod-finished",
+      message: `pod default/p has ended (Succeeded). ${ignored}`,
+    },
+    {
+      name: "failed (L-64)",
+      given: pod("default/p", "x", { phase: "Failed" }),
+      reason: "pod-finished",
+      message: `pod default/p has ended (Failed). ${ignored}`,
+    },
+    {
+      name: "host network (L-65)",
+      given: pod("default/p", "x", { hostNetwork: true }),
+      reason: "pod-host-network",
+      message: expect.stringContaining("pod default/p uses the network of its node") as string,
+    },
   ])("S28 $name", ({ given, reason, message }) => {
     const result = match({ pods: [given], bindings, identities });
     expect(result.assignments).toEqual([]);
@@ -120,11 +169,19 @@ describe("S28 pods that are ignored", () => {
   });
 
   test("pods without the label are not even mentioned", () => {
-    expect(match({ pods: [pod("default/p", undefined)], bindings, identities })).toEqual({ assignments: [], denials: [], warnings: [] });
+    expect(match({ pods: [pod("default/p", undefined)], bindings, identities })).toEqual({
+      assignments: [],
+      denials: [],
+      warnings: [],
+    });
   });
 
   test("pending, terminating and excepted pods are not ignored", () => {
-    const pods = [pod("default/a", "x", { phase: "Pending" }), pod("default/b", "x", { deleting: true }), pod("default/c", "x")];
+    const pods = [
+      pod("default/a", "x", { phase: "Pending" }),
+      pod("default/b", "x", { deleting: true }),
+      pod("default/c", "x"),
+    ];
     const exceptions = [exception("default/e", { aadpodidbinding: "x" })];
     expect(match({ pods, bindings, identities, exceptions }).assignments).toHaveLength(3);
   });

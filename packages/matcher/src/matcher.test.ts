@@ -49,21 +49,61 @@ describe("one event, one delta", () => {
     { name: "pod terminates", event: (m) => m.upsertPod({ ...P, deleting: true }), want: "nothing" },
     { name: "binding deleted", event: (m) => m.deleteBinding("default", "b"), want: "removed" },
     { name: "binding selects others", event: (m) => m.upsertBinding(binding("default/b", "id", "y")), want: "removed" },
-    { name: "binding names nobody", event: (m) => m.upsertBinding(binding("default/b", "nobody", "x")), want: "removed" },
-    { name: "binding made anew", event: (m) => m.upsertBinding(binding("default/b", "id", "x", { uid: "new" })), want: "changed" },
-    { name: "L-51 binding annotated", event: (m) => m.upsertBinding(binding("default/b", "id", "x", { resourceVersion: "2" })), want: "nothing" },
-    { name: "binding weighs more", event: (m) => m.upsertBinding(binding("default/b", "id", "x", { weight: 5 })), want: "nothing" },
+    {
+      name: "binding names nobody",
+      event: (m) => m.upsertBinding(binding("default/b", "nobody", "x")),
+      want: "removed",
+    },
+    {
+      name: "binding made anew",
+      event: (m) => m.upsertBinding(binding("default/b", "id", "x", { uid: "new" })),
+      want: "changed",
+    },
+    {
+      name: "L-51 binding annotated",
+      event: (m) => m.upsertBinding(binding("default/b", "id", "x", { resourceVersion: "2" })),
+      want: "nothing",
+    },
+    {
+      name: "binding weighs more",
+      event: (m) => m.upsertBinding(binding("default/b", "id", "x", { weight: 5 })),
+      want: "nothing",
+    },
     { name: "identity deleted", event: (m) => m.deleteIdentity("default", "id"), want: "removed" },
-    { name: "identity made anew", event: (m) => m.upsertIdentity(identity("default/id", { uid: "new" })), want: "changed" },
-    { name: "S13 identity edited", event: (m) => m.upsertIdentity(identity("default/id", { spec: { resourceID: rid("new") } })), want: "changed" },
-    { name: "identity becomes useless", event: (m) => m.upsertIdentity(identity("default/id", { spec: { resourceID: "?" } })), want: "removed" },
-    { name: "identity becomes namespaced", event: (m) => m.upsertIdentity(identity("default/id", { annotations: NAMESPACED })), want: "changed" },
-    { name: "L-51 identity annotated", event: (m) => m.upsertIdentity(identity("default/id", { resourceVersion: "2" })), want: "nothing" },
+    {
+      name: "identity made anew",
+      event: (m) => m.upsertIdentity(identity("default/id", { uid: "new" })),
+      want: "changed",
+    },
+    {
+      name: "S13 identity edited",
+      event: (m) => m.upsertIdentity(identity("default/id", { spec: { resourceID: rid("new") } })),
+      want: "changed",
+    },
+    {
+      name: "identity becomes useless",
+      event: (m) => m.upsertIdentity(identity("default/id", { spec: { resourceID: "?" } })),
+      want: "removed",
+    },
+    {
+      name: "identity becomes namespaced",
+      event: (m) => m.upsertIdentity(identity("default/id", { annotations: NAMESPACED })),
+      want: "changed",
+    },
+    {
+      name: "L-51 identity annotated",
+      event: (m) => m.upsertIdentity(identity("default/id", { resourceVersion: "2" })),
+      want: "nothing",
+    },
     { name: "unknown pod deleted", event: (m) => m.deletePod("nobody"), want: "nothing" },
     { name: "unknown binding deleted", event: (m) => m.deleteBinding("default", "nobody"), want: "nothing" },
     { name: "unknown identity deleted", event: (m) => m.deleteIdentity("default", "nobody"), want: "nothing" },
     { name: "unrelated binding", event: (m) => m.upsertBinding(binding("default/other", "id", "y")), want: "nothing" },
-    { name: "exception", event: (m) => m.upsertException(exception("default/e", { aadpodidbinding: "x" })), want: "nothing" },
+    {
+      name: "exception",
+      event: (m) => m.upsertException(exception("default/e", { aadpodidbinding: "x" })),
+      want: "nothing",
+    },
   ])("$name: $want", ({ event, want }) => {
     const delta = keys(event(ready()));
     expect(delta).toEqual(want === "nothing" ? nothing : { ...nothing, [want]: [KEY] });
@@ -174,98 +214,5 @@ describe("cost", () => {
       expect(matcher.upsertPod(pod(`ns${i}/p`, "demo")).added).toHaveLength(1);
     }
     expect(keys(matcher.deleteBinding("ns7", "b")).removed).toEqual(["uid-ns7/p/ns7/id"]);
-  });
-});
-
-describe("exceptions", () => {
-  const labelled = { ...P, labels: { ...P.labels, thispod: "shouldexcept" } };
-
-  test.for<{ name: string; podLabels: Record<string, string>; path: string; want: boolean }>([
-    { name: "same label", podLabels: { thispod: "shouldexcept" }, path: "default/e", want: true },
-    { name: "any one of several", podLabels: { other: "x", thispod: "shouldexcept" }, path: "default/e", want: true },
-    { name: "another casing of the value", podLabels: { thispod: "ShouldExcept" }, path: "default/e", want: true },
-    { name: "another casing of the key", podLabels: { thisPod: "shouldexcept" }, path: "default/e", want: false },
-    { name: "another namespace", podLabels: { thispod: "shouldexcept" }, path: "other/e", want: false },
-    { name: "no labels", podLabels: {}, path: "default/e", want: false },
-    { name: "a key that every object inherits", podLabels: { constructor: "x" }, path: "default/e", want: false },
-  ])("$name: $want", ({ podLabels, path, want }) => {
-    const matcher = ready();
-    matcher.upsertPod(labelled);
-    matcher.upsertException(exception(path, podLabels));
-    expect(matcher.isExcepted(P.uid)).toBe(want);
-    expect(matcher.explain(P.uid).exceptions).toHaveLength(want ? 1 : 0);
-    expect(matcher.assignmentsOf(P.uid)).toHaveLength(1);
-    const [namespace = "", name = ""] = path.split("/");
-    matcher.deleteException(namespace, name);
-    expect(matcher.isExcepted(P.uid)).toBe(false);
-  });
-
-  test("of several exceptions all are told, by name, and one is enough", () => {
-    const matcher = ready();
-    matcher.upsertPod(labelled);
-    for (const name of ["z", "a"]) matcher.upsertException(exception(`default/${name}`, { thispod: "shouldexcept" }));
-    expect(matcher.explain(P.uid).exceptions.map(({ name }) => name)).toEqual(["a", "z"]);
-    matcher.deleteException("default", "z");
-    expect(matcher.isExcepted(P.uid)).toBe(true);
-  });
-
-  test("an unknown pod is not excepted", () => {
-    expect(new Matcher().isExcepted("nobody")).toBe(false);
-  });
-});
-
-describe("explain", () => {
-  test("an unknown pod", () => {
-    expect(new Matcher().explain("u")).toMatchObject({ pod: undefined, denial: { reason: "pod-unknown" } });
-  });
-
-  test("a pod that has what it asks for", () => {
-    const explanation = ready().explain(P.uid);
-    expect(explanation).toMatchObject({ pod: P, selector: "x", denial: undefined, verdicts: [{ outcome: "assigned" }] });
-    expect(explanation.assignments.map(({ key }) => key)).toEqual([KEY]);
-  });
-
-  test("the pod itself is the broken link", () => {
-    const matcher = ready();
-    matcher.upsertPod({ ...P, hostNetwork: true });
-    expect(matcher.explain(P.uid)).toMatchObject({ denial: { reason: "pod-host-network" }, verdicts: [], assignments: [] });
-  });
-
-  test("no binding, but nearly", () => {
-    const matcher = ready();
-    matcher.upsertPod({ ...P, labels: { aadpodidbinding: "X" } });
-    matcher.upsertBinding(binding("default/blank", "id", " x "));
-    const { denial, nearMisses } = matcher.explain(P.uid);
-    expect(denial?.reason).toBe("no-binding");
-    expect(nearMisses.map(({ name }) => name)).toEqual(["b", "blank"]);
-  });
-
-  test("every binding, and what becomes of it", () => {
-    const matcher = ready();
-    matcher.upsertBinding(binding("default/c", "id", "x"));
-    matcher.upsertBinding(binding("default/d", "nobody", "x"));
-    matcher.upsertBinding(binding("other/e", "id", "x"));
-    matcher.upsertIdentity(identity("other/id"));
-    matcher.upsertBinding(binding("other/f", "own", "x"));
-    matcher.upsertIdentity(identity("other/own", { annotations: NAMESPACED }));
-    const told = matcher
-      .explain(P.uid)
-      .verdicts.map((verdict) => [verdict.binding.name, verdict.outcome === "denied" ? verdict.denial.reason : verdict.outcome]);
-    expect(told).toEqual([
-      ["b", "assigned"],
-      ["c", "redundant"],
-      ["d", "identity-missing"],
-      ["e", "duplicate-identity-name"],
-      ["f", "other-namespace"],
-    ]);
-  });
-
-  test("the first broken link is the pod's when nothing is assigned", () => {
-    const matcher = ready();
-    matcher.deleteIdentity("default", "id");
-    expect(matcher.explain(P.uid).denial).toEqual({
-      reason: "identity-missing",
-      message: "id identity not found when using default/b binding",
-    });
   });
 });

@@ -223,7 +223,13 @@ export class Matcher {
     const known = group.cohort(pod);
     if (known !== undefined) return known;
     const { namespace, serviceAccountName } = pod;
-    const cohort: Cohort = { selector, namespace, serviceAccountName, pods: new Set(), grants: this.#grants(group, pod) };
+    const cohort: Cohort = {
+      selector,
+      namespace,
+      serviceAccountName,
+      pods: new Set(),
+      grants: this.#grants(group, pod),
+    };
     group.addCohort(cohort);
     return cohort;
   }

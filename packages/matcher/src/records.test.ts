@@ -58,15 +58,39 @@ describe("pods", () => {
   });
 });
 
-test.for([undefined, null, 5, "text", [], {}, { metadata: null }, { metadata: { name: "a" } }, { metadata: { namespace: "a" } }])(
-  "no record of %j",
-  (object) => {
-    for (const read of [podRecord, bindingRecord, identityRecord, exceptionRecord]) expect(read(object)).toBeUndefined();
-  },
-);
+test.for([
+  undefined,
+  null,
+  5,
+  "text",
+  [],
+  {},
+  { metadata: null },
+  { metadata: { name: "a" } },
+  { metadata: { namespace: "a" } },
+])("no record of %j", (object) => {
+  for (const read of [podRecord, bindingRecord, identityRecord, exceptionRecord]) expect(read(object)).toBeUndefined();
+});
 
 test("law: whatever JSON comes, it makes a record or none", () => {
-  const part = fc.oneof(fc.jsonValue(), fc.dictionary(fc.constantFrom("name", "namespace", "uid", "labels", "annotations", "type", "serviceAccounts", "podLabels", "podIPs", "phase"), fc.jsonValue()));
+  const part = fc.oneof(
+    fc.jsonValue(),
+    fc.dictionary(
+      fc.constantFrom(
+        "name",
+        "namespace",
+        "uid",
+        "labels",
+        "annotations",
+        "type",
+        "serviceAccounts",
+        "podLabels",
+        "podIPs",
+        "phase",
+      ),
+      fc.jsonValue(),
+    ),
+  );
   fc.assert(
     fc.property(fc.record({ metadata: part, spec: part, status: part }), (object) => {
       const named = { ...object, metadata: { ...metadata, ...(object.metadata as object) } };
@@ -124,7 +148,11 @@ describe("identities", () => {
     { name: "a type that is text", spec: { type: "1" }, problem: 'unsupported identity type "1"' },
     { name: "federation without a tenant", spec: { type: 3, clientID: "c" }, problem: "spec.tenantID is missing" },
     { name: "federation without a client", spec: { type: 3, tenantID: "t" }, problem: "spec.clientID is missing" },
-    { name: "an allow-list that would come out empty", spec: { type: 3, tenantID: "t", clientID: "c", serviceAccounts: [5] }, problem: "spec.serviceAccounts is [5]" },
+    {
+      name: "an allow-list that would come out empty",
+      spec: { type: 3, tenantID: "t", clientID: "c", serviceAccounts: [5] },
+      problem: "spec.serviceAccounts is [5]",
+    },
   ])("cannot be used: $name", ({ spec, problem }) => {
     expect(identityRecord({ metadata, spec })?.problem).toContain(problem);
   });
@@ -151,7 +179,11 @@ describe("identities", () => {
 test("bindings", () => {
   const spec = { azureIdentity: "i", selector: "s", weight: -2 };
   expect(bindingRecord({ metadata, spec })).toEqual({ ...metadata, ...spec });
-  expect(bindingRecord({ metadata, spec: { AzureIdentity: "i", Selector: "s" } })).toEqual({ ...metadata, ...spec, weight: 0 });
+  expect(bindingRecord({ metadata, spec: { AzureIdentity: "i", Selector: "s" } })).toEqual({
+    ...metadata,
+    ...spec,
+    weight: 0,
+  });
   expect(bindingRecord({ metadata })).toEqual({ ...metadata, azureIdentity: "", selector: "", weight: 0 });
 });
 

@@ -5,7 +5,12 @@ import { Matcher } from "./matcher.ts";
 import { select } from "./select.ts";
 import type { Candidate, IdentityRequest, Selection } from "./select.ts";
 
-function candidate(path: string, clientID: string, resourceName: string, more: { weight?: number; objectId?: string } = {}): Candidate {
+function candidate(
+  path: string,
+  clientID: string,
+  resourceName: string,
+  more: { weight?: number; objectId?: string } = {},
+): Candidate {
   const { namespace, name } = splitName(path);
   const { weight = 0, ...rest } = more;
   return {
@@ -26,28 +31,128 @@ describe("selection among what is usable", () => {
   test.for<{ name: string; candidates: Candidate[]; request: IdentityRequest; want: string }>([
     { name: "S70 none", candidates: [], request: {}, want: "no-candidate" },
     { name: "S70 no id, the first", candidates: [numbered(1), numbered(2)], request: {}, want: "default/azid1" },
-    { name: "S70 no id, the first (Assigned)", candidates: [numbered(6), numbered(5)], request: {}, want: "default/azid5" },
-    { name: "S70 a client id that is only a resource's name", candidates: [candidate("default/azid2", "clientid2", "clientid1")], request: { clientId: "clientid1" }, want: "identity-not-bound" },
-    { name: "S70 a resource id that is only a client's", candidates: [candidate("default/azid2", rid("resourceid1"), "resourceid2")], request: { resourceId: rid("resourceid1") }, want: "identity-not-bound" },
-    { name: "S70 client id", candidates: [numbered(1), numbered(2)], request: { clientId: "clientid2" }, want: "default/azid2" },
-    { name: "S70 resource id", candidates: [numbered(1), numbered(2)], request: { resourceId: rid("resourceid2") }, want: "default/azid2" },
+    {
+      name: "S70 no id, the first (Assigned)",
+      candidates: [numbered(6), numbered(5)],
+      request: {},
+      want: "default/azid5",
+    },
+    {
+      name: "S70 a client id that is only a resource's name",
+      candidates: [candidate("default/azid2", "clientid2", "clientid1")],
+      request: { clientId: "clientid1" },
+      want: "identity-not-bound",
+    },
+    {
+      name: "S70 a resource id that is only a client's",
+      candidates: [candidate("default/azid2", rid("resourceid1"), "resourceid2")],
+      request: { resourceId: rid("resourceid1") },
+      want: "identity-not-bound",
+    },
+    {
+      name: "S70 client id",
+      candidates: [numbered(1), numbered(2)],
+      request: { clientId: "clientid2" },
+      want: "default/azid2",
+    },
+    {
+      name: "S70 resource id",
+      candidates: [numbered(1), numbered(2)],
+      request: { resourceId: rid("resourceid2") },
+      want: "default/azid2",
+    },
     { name: "S71 none", candidates: [], request: { clientId: "clientid1" }, want: "no-candidate" },
-    { name: "S71 client id of nobody", candidates: [candidate("default/azid2", "clientid2", "clientid1")], request: { clientId: "clientid1" }, want: "identity-not-bound" },
-    { name: "S71 a resource's name as client id", candidates: [candidate("default/azid1", "clientid1", "resourceid2")], request: { clientId: "resourceid1" }, want: "identity-not-bound" },
-    { name: "S71 client id", candidates: [numbered(2), numbered(3)], request: { clientId: "clientid3" }, want: "default/azid3" },
-    { name: "S71 resource id", candidates: [numbered(2), numbered(3)], request: { resourceId: rid("resourceid3") }, want: "default/azid3" },
+    {
+      name: "S71 client id of nobody",
+      candidates: [candidate("default/azid2", "clientid2", "clientid1")],
+      request: { clientId: "clientid1" },
+      want: "identity-not-bound",
+    },
+    {
+      name: "S71 a resource's name as client id",
+      candidates: [candidate("default/azid1", "clientid1", "resourceid2")],
+      request: { clientId: "resourceid1" },
+      want: "identity-not-bound",
+    },
+    {
+      name: "S71 client id",
+      candidates: [numbered(2), numbered(3)],
+      request: { clientId: "clientid3" },
+      want: "default/azid3",
+    },
+    {
+      name: "S71 resource id",
+      candidates: [numbered(2), numbered(3)],
+      request: { resourceId: rid("resourceid3") },
+      want: "default/azid3",
+    },
     { name: "S71 no id, the first", candidates: [numbered(2), numbered(3)], request: {}, want: "default/azid2" },
-    { name: "L-26 casing of a client id", candidates: [numbered(1), numbered(2)], request: { clientId: "CLIENTID2" }, want: "default/azid2" },
-    { name: "L-26 casing of a resource id", candidates: [numbered(1), numbered(2)], request: { resourceId: rid("resourceid2").toUpperCase() }, want: "default/azid2" },
-    { name: "L-26 resourceGroups, as the portal writes it", candidates: [numbered(1), numbered(2)], request: { resourceId: rid("resourceid2").replace("resourcegroups", "resourceGroups") }, want: "default/azid2" },
-    { name: "L-27 weight before name", candidates: [numbered(1), candidate("default/azid2", "c", "r", { weight: 1 })], request: {}, want: "default/azid2" },
-    { name: "L-27 a negative weight comes last", candidates: [candidate("default/azid1", "c", "r", { weight: -1 }), numbered(2)], request: {}, want: "default/azid2" },
-    { name: "L-28 two ids", candidates: [numbered(1)], request: { clientId: "clientid1", resourceId: rid("resourceid1") }, want: "ambiguous-request" },
-    { name: "empty ids count as absent", candidates: [numbered(1)], request: { clientId: "clientid1", resourceId: "", objectId: "" }, want: "default/azid1" },
-    { name: "object id", candidates: [numbered(1), candidate("default/azid2", "c", "r", { objectId: "ABC" })], request: { objectId: "abc" }, want: "default/azid2" },
-    { name: "object id of nobody", candidates: [candidate("default/azid2", "c", "r", { objectId: "abc" })], request: { objectId: "x" }, want: "identity-not-bound" },
-    { name: "object id while not all are known", candidates: [numbered(1), candidate("default/azid2", "c", "r", { objectId: "abc" })], request: { objectId: "x" }, want: "object-id-unknown" },
-    { name: "a resource id with a tail is another", candidates: [numbered(1)], request: { resourceId: `${rid("resourceid1")}/` }, want: "identity-not-bound" },
+    {
+      name: "L-26 casing of a client id",
+      candidates: [numbered(1), numbered(2)],
+      request: { clientId: "CLIENTID2" },
+      want: "default/azid2",
+    },
+    {
+      name: "L-26 casing of a resource id",
+      candidates: [numbered(1), numbered(2)],
+      request: { resourceId: rid("resourceid2").toUpperCase() },
+      want: "default/azid2",
+    },
+    {
+      name: "L-26 resourceGroups, as the portal writes it",
+      candidates: [numbered(1), numbered(2)],
+      request: { resourceId: rid("resourceid2").replace("resourcegroups", "resourceGroups") },
+      want: "default/azid2",
+    },
+    {
+      name: "L-27 weight before name",
+      candidates: [numbered(1), candidate("default/azid2", "c", "r", { weight: 1 })],
+      request: {},
+      want: "default/azid2",
+    },
+    {
+      name: "L-27 a negative weight comes last",
+      candidates: [candidate("default/azid1", "c", "r", { weight: -1 }), numbered(2)],
+      request: {},
+      want: "default/azid2",
+    },
+    {
+      name: "L-28 two ids",
+      candidates: [numbered(1)],
+      request: { clientId: "clientid1", resourceId: rid("resourceid1") },
+      want: "ambiguous-request",
+    },
+    {
+      name: "empty ids count as absent",
+      candidates: [numbered(1)],
+      request: { clientId: "clientid1", resourceId: "", objectId: "" },
+      want: "default/azid1",
+    },
+    {
+      name: "object id",
+      candidates: [numbered(1), candidate("default/azid2", "c", "r", { objectId: "ABC" })],
+      request: { objectId: "abc" },
+      want: "default/azid2",
+    },
+    {
+      name: "object id of nobody",
+      candidates: [candidate("default/azid2", "c", "r", { objectId: "abc" })],
+      request: { objectId: "x" },
+      want: "identity-not-bound",
+    },
+    {
+      name: "object id while not all are known",
+      candidates: [numbered(1), candidate("default/azid2", "c", "r", { objectId: "abc" })],
+      request: { objectId: "x" },
+      want: "object-id-unknown",
+    },
+    {
+      name: "a resource id with a tail is another",
+      candidates: [numbered(1)],
+      request: { resourceId: `${rid("resourceid1")}/` },
+      want: "identity-not-bound",
+    },
   ])("$name", ({ candidates, request, want }) => {
     expect(outcome(select(candidates, request))).toBe(want);
   });
@@ -89,7 +194,13 @@ describe("selection among what is usable", () => {
 
 describe("laws", () => {
   const candidates = fc.uniqueArray(
-    fc.record({ n: fc.nat(9), client: fc.nat(3), resource: fc.nat(3), weight: fc.integer({ min: -2, max: 2 }), namespace: fc.constantFrom("a", "b") }),
+    fc.record({
+      n: fc.nat(9),
+      client: fc.nat(3),
+      resource: fc.nat(3),
+      weight: fc.integer({ min: -2, max: 2 }),
+      namespace: fc.constantFrom("a", "b"),
+    }),
     { selector: ({ n, namespace }) => `${namespace}${n}`, maxLength: 6 },
   );
   const request = fc.oneof(
