@@ -11,8 +11,6 @@ export interface ArmOptions {
   readonly subscriptionId: string;
   readonly resourceGroup: string;
   readonly clientId: string;
-  /** Further options of the client, such as the CA of an emulated cloud. */
-  readonly client?: ComputeManagementClientOptionalParams;
 }
 
 type ListVirtualMachines = (signal: AbortSignal) => AsyncIterable<VirtualMachine>;
@@ -24,9 +22,36 @@ export function virtualMachines(options: ArmOptions): ListVirtualMachines {
   const client = new ComputeManagementClient(credential, options.subscriptionId, {
     endpoint: options.endpoint,
     credentials: { scopes: [`${options.audience}/.default`] },
-    ...options.client,
+    additionalPolicies: [SERVERS_WORDS],
   });
   return (abortSignal) => client.virtualMachines.list(options.resourceGroup, { abortSignal });
+}
+
+type AdditionalPolicy = NonNullable<ComputeManagementClientOptionalParams["additionalPolicies"]>[number];
+
+/** The client's pager says "Pagination failed with unexpected statusCode 403" and drops what ARM said, which names the missing role. */
+const SERVERS_WORDS: AdditionalPolicy = {
+  position: "perCall",
+  policy: {
+    name: "serversWords",
+    async sendRequest(request, next) {
+      const response = await next(request);
+      if (response.status < 400) return response;
+      const { code, message } = armError(response.bodyAsText ?? "");
+      throw Object.assign(new Error(`${code}: ${message}`), { statusCode: response.status });
+    },
+  },
+};
+
+function armError(body: string): { readonly code: string; readonly message: string } {
+  try {
+    const { error } = JSON.parse(body) as { error?: { code?: unknown; message?: unknown } };
+    if (typeof error?.code === "string" && typeof error.message === "string")
+      return { code: error.code, message: error.message };
+  } catch {
+    // Not ARM's own answer, but that of something in between.
+  }
+  return { code: "no ARM error", message: body };
 }
 
 /** Counts the machines that ARM lists. */
