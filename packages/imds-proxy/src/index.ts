@@ -35,5 +35,7 @@ export type { ParsedAnswer, TokenAnswer } from "./token-answer.ts";
 export { IMDS_LAG_MS, TokenBroker } from "./token-broker.ts";
 export type { BrokerRequest, BrokerResult, CacheOutcome, TokenBrokerOptions } from "./token-broker.ts";
 export { DEFAULT_RULES, TokenService } from "./token-service.ts";
-export type { TokenCall, TokenFacts, TokenResult, TokenServiceOptions, TokenServiceRules } from "./token-service.ts";
+export type { TokenServiceOptions } from "./token-service.ts";
+export type { TokenCall, TokenServiceRules } from "./assessor.ts";
+export type { TokenFacts, TokenResult } from "./token-result.ts";
 export type { SourceOutcome, SourceRequest, TokenSource } from "./token-source.ts";

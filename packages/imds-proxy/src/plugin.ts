@@ -9,7 +9,8 @@ import type { RequestRules } from "./parse-request.ts";
 import { errorReply } from "./reply.ts";
 import type { Reply } from "./reply.ts";
 import type { ImdsRequest, RefusalReason } from "./request.ts";
-import type { TokenFacts, TokenService } from "./token-service.ts";
+import type { TokenFacts } from "./token-result.ts";
+import type { TokenService } from "./token-service.ts";
 
 /** One answered request; for metrics and the access log. Holds no token and nothing of the query but what the parse understood. */
 export interface Exchange {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FairLimiter } from "./fair-limiter.ts";
-import { FakeClock } from "./fake-clock.ts";
+import { FakeClock } from "./testing/fake-clock.ts";
 import {
   candidate,
   CLIENT_1,
@@ -12,13 +12,14 @@ import {
   pod,
   resourceId,
   token,
-} from "./fixtures.ts";
+} from "./testing/fixtures.ts";
 import { ImdsForwarder } from "./imds-forwarder.ts";
 import { parseRequest } from "./parse-request.ts";
 import type { Attachment, Standing } from "./pod-directory.ts";
 import { TokenBroker } from "./token-broker.ts";
 import { TokenService } from "./token-service.ts";
-import type { TokenFacts, TokenResult, TokenServiceRules } from "./token-service.ts";
+import type { TokenServiceRules } from "./assessor.ts";
+import type { TokenFacts, TokenResult } from "./token-result.ts";
 
 const ADDRESS = "10.0.0.5";
 const PENDING: Attachment = { kind: "pending", message: "AzureIdentity default/a is being attached" };
@@ -127,7 +128,7 @@ describe("answers", () => {
     stand();
     const result = ask("&object_id=x");
     await clock.advance(2_000);
-    expect(short(await result)).toMatchObject({ status: 503, reason: "unavailable" });
+    expect(short(await result)).toMatchObject({ status: 503, reason: "source-unavailable" });
   });
 
   test.for([
