@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import type { MatchDelta } from "./delta.ts";
 import { NAMESPACED, binding, exception, identity, pod, rid } from "./fixtures.ts";
 import { Matcher } from "./matcher.ts";
-import type { MatcherOptions } from "./matcher.ts";
 import type { PodRecord } from "./records.ts";
 
 function keys({ added, removed, changed }: MatchDelta): { added: string[]; removed: string[]; changed: string[] } {
@@ -17,8 +16,8 @@ const nothing = { added: [], removed: [], changed: [] };
 const P = pod("default/p", "x");
 const KEY = `${P.uid}/default/id`;
 
-function ready(options?: MatcherOptions): Matcher {
-  const matcher = new Matcher(options);
+function ready(): Matcher {
+  const matcher = new Matcher();
   matcher.upsertIdentity(identity("default/id"));
   matcher.upsertBinding(binding("default/b", "id", "x"));
   matcher.upsertPod(P);
