@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import {
   booleanFlag,
   choiceFlag,
@@ -34,8 +33,8 @@ export const MIC_FLAGS = {
     help: "How often everything is looked through again although nothing changed.",
   }),
   "leader-election-instance": stringFlag({
-    default: hostname(),
-    help: "Name of this instance in the leader election; must differ between replicas.",
+    default: "",
+    help: "Name of this instance in the leader election; empty: the host name, which is the pod's.",
   }),
   "leader-election-namespace": stringFlag({
     default: "",

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { parseCommandLine } from "@podid/service";
 import type { FlagValues } from "@podid/service";
 import { cloudConfigFromEnvironment, cloudConfigFromFile } from "./cloud/cloud-config.ts";
@@ -85,7 +86,7 @@ export function parseOptions(
       namespace: flags["leader-election-namespace"] || namespace,
       name: flags["leader-election-name"],
       // A pod's container that restarts has the same host name, and must not take itself for its predecessor.
-      identity: `${flags["leader-election-instance"]}_${randomBytes(4).toString("hex")}`,
+      identity: `${flags["leader-election-instance"] || hostname()}_${randomBytes(4).toString("hex")}`,
       durationMs: flags["leader-election-duration"],
     },
   });

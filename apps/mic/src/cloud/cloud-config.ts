@@ -50,8 +50,9 @@ export function cloudConfigFromFile(text: string, environment: Environment): Clo
   const value = (field: string): string => {
     const found = values[field];
     if (found === undefined || found === null) return "";
-    if (typeof found === "object") throw new Error(`${field} in the cloud config is an object; give a text`);
-    return String(found);
+    if (typeof found === "string") return found;
+    if (typeof found === "number" || typeof found === "boolean") return String(found);
+    throw new Error(`${field} in the cloud config is an object or a list; give a text`);
   };
   return cloudConfig(
     {

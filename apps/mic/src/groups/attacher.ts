@@ -74,7 +74,8 @@ export class Attacher {
     if (outcome.problem?.kind === "gone") await this.#machineGone(scope, outcome.problem);
     else this.#note(groupKey, outcome);
     if (outcome.kind === "fenced") return undefined;
-    this.#o.onSeen(groupKey);
+    // In a dry run the objects stay as they are: looking at them again would only ask ARM again.
+    if (!this.#o.dryRun) this.#o.onSeen(groupKey);
     return { requeueAfterMs: this.#nextLookMs(groupKey) };
   }
 

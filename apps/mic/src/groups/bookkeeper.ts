@@ -18,7 +18,7 @@ export interface BookkeeperOptions {
   readonly world: World;
   readonly observations: Observations;
   readonly protection: Protection;
-  readonly client: ResourceClient;
+  readonly client: Pick<ResourceClient, "create" | "patch" | "delete">;
   readonly announcer: Announcer;
   readonly metrics: WriteTimer;
   readonly log: Logger;

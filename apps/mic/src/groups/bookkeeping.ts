@@ -67,6 +67,8 @@ export function bookkeeping(input: BookkeepingInput): Bookkeeping {
   const remove: AssignedRecord[] = [];
   let needsArm = false;
   const blocked = observation.blocked !== undefined && now < observation.blocked.until;
+  const mayAsk = (key: string | undefined): boolean =>
+    !blocked && now >= (observation.refused.get(key ?? "")?.until ?? 0);
 
   for (const { assignment, record } of pairs) {
     if (record.deleting) {
@@ -80,7 +82,8 @@ export function bookkeeping(input: BookkeepingInput): Bookkeeping {
       rewrite.push({ assignment, record, status: "Created" });
     } else if (record.status === "Assigned") {
       // Somebody may have taken it away; ARM puts it back, and meanwhile NMI's own retries carry the pod.
-      if (isAttachable(assignment) && seen(observation) && !isAttached(assignment, observation)) needsArm ||= !blocked;
+      const lost = isAttachable(assignment) && seen(observation) && !isAttached(assignment, observation);
+      if (lost) needsArm ||= mayAsk(assignment.identity.resourceKey);
     } else {
       const verdict = readiness(assignment, input);
       if (verdict === "ready") assign.push({ assignment, record });
@@ -95,10 +98,10 @@ export function bookkeeping(input: BookkeepingInput): Bookkeeping {
     if (isReleasable(record, needed, input)) remove.push(record);
     else {
       if (!record.deleting && record.status !== "Unassigned") unassign.push(record);
-      needsArm ||= !blocked;
+      needsArm ||= mayAsk(record.resourceKey);
     }
   }
-  needsArm ||= !blocked && hasLeftovers(input, needed);
+  needsArm ||= leftovers(input, needed).some(mayAsk);
   return { create: missing, rewrite, assign, unassign, remove, fail, needsArm };
 }
 
@@ -140,16 +143,14 @@ function isReleasable(
   return !observation.attached.has(resourceKey) || !observation.owned.has(resourceKey) || staysAttached(resourceKey);
 }
 
-/** Something of ours is attached that no pod needs and no object speaks of: the node that used it is gone. */
-function hasLeftovers(
-  { observation, staysAttached, now }: BookkeepingInput,
+/** What is ours, attached, and needed by no pod: for instance because the node that used it is gone. */
+function leftovers(
+  { observation, staysAttached }: BookkeepingInput,
   needed: ReadonlySet<string | undefined>,
-): boolean {
-  for (const key of observation.owned) {
-    const waits = now < (observation.refused.get(key)?.until ?? 0);
-    if (!needed.has(key) && !waits && observation.attached.has(key) && !staysAttached(key)) return true;
-  }
-  return false;
+): string[] {
+  return [...observation.owned].filter(
+    (key) => !needed.has(key) && observation.attached.has(key) && !staysAttached(key),
+  );
 }
 
 function describe({ code, message }: ArmProblem): string {

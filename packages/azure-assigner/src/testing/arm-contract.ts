@@ -9,14 +9,14 @@ import type { ContractCase } from "./contract.ts";
 export interface ArmWorld {
   readonly arm: Arm;
   /** Makes a machine with that `identity.type` (None or SystemAssigned) and returns it. */
-  machine(kind: NodeGroup["kind"], type: "None" | "SystemAssigned"): Promise<NodeGroup>;
+  readonly machine: (kind: NodeGroup["kind"], type: "None" | "SystemAssigned") => Promise<NodeGroup>;
   /** Makes an identity and returns its ARM id, not in lower case. */
-  identity(): Promise<string>;
+  readonly identity: () => Promise<string>;
   /** ARM id of an identity that does not exist. */
-  missingIdentity(): string;
+  readonly missingIdentity: () => string;
   /** A machine that does not exist. */
-  missingMachine(): NodeGroup;
-  setProvisioningState(group: NodeGroup, state: string): Promise<void>;
+  readonly missingMachine: () => NodeGroup;
+  readonly setProvisioningState: (group: NodeGroup, state: string) => Promise<void>;
 }
 
 /** What every {@link Arm} does. */
