@@ -1,16 +1,15 @@
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
-import { built, entrySources, publishedManifest, rewriteDeclaration } from "./manifest.ts";
+import { entrySources, publishedManifest, rewriteDeclaration } from "./manifest.ts";
 import type { Manifest } from "./manifest.ts";
-import { publishablePackages } from "./packages.ts";
 
 const run = promisify(execFile);
 
 /**
  * Makes `DIRECTORY/dist` the package as it is published: JavaScript, declarations, package.json, README and LICENSE.
- * The packages it depends on must be built already, since it is compiled against their declarations.
+ * Independent of all other builds, since it is compiled against the sources of the packages it depends on.
  * @throws with the compiler's messages when it does not compile
  */
 export async function buildPackage(root: string, directory: string, manifest: Manifest): Promise<void> {
@@ -19,38 +18,27 @@ export async function buildPackage(root: string, directory: string, manifest: Ma
   await rm(dist, { recursive: true, force: true });
   await mkdir(dist);
 
+  // Sources of other packages are emitted too, because the compiler sees them as part of this program; they are left behind.
+  const packages = join(root, "packages");
+  const emitted = join(dist, "emitted");
   const config = join(dist, "tsconfig.json");
-  await writeFile(config, JSON.stringify(await compilerConfig(root, directory, manifest, lib)));
+  await writeFile(
+    config,
+    JSON.stringify({
+      extends: join(root, "tsconfig.base.json"),
+      compilerOptions: { noEmit: false, declaration: true, rootDir: packages, outDir: emitted },
+      files: entrySources(manifest).map((source) => join(directory, source)),
+    }),
+  );
   await compile(root, config);
   await rm(config);
+  await rename(join(emitted, relative(packages, directory), "src"), lib);
+  await rm(emitted, { recursive: true });
 
   await Promise.all((await files(lib, ".d.ts")).map(rewriteFile));
   await writeFile(join(dist, "package.json"), `${JSON.stringify(publishedManifest(manifest), undefined, 2)}\n`);
   await copyFile(join(directory, "README.md"), join(dist, "README.md"));
   await copyFile(join(root, "LICENSE"), join(dist, "LICENSE"));
-}
-
-async function compilerConfig(root: string, directory: string, manifest: Manifest, outDir: string): Promise<object> {
-  const siblings = await publishablePackages(root);
-  return {
-    extends: join(root, "tsconfig.base.json"),
-    compilerOptions: {
-      noEmit: false,
-      declaration: true,
-      rootDir: join(directory, "src"),
-      outDir,
-      // Siblings by their declarations: their sources would be compiled into this package.
-      paths: Object.fromEntries(siblings.flatMap((sibling) => declarationPaths(sibling.directory, sibling.manifest))),
-    },
-    files: entrySources(manifest).map((source) => join(directory, source)),
-  };
-}
-
-function declarationPaths(directory: string, { name, exports: entries = {} }: Manifest): [string, string[]][] {
-  return Object.entries(entries).map(([subpath, source]) => [
-    name + subpath.slice(1),
-    [join(directory, "dist", built(source, ".d.ts"))],
-  ]);
 }
 
 async function compile(root: string, config: string): Promise<void> {
