@@ -44,6 +44,8 @@ export interface AzureEmulatorOptions {
   readonly caDirectory?: string;
   /** Further names and IPv4 addresses for the TLS certificate. */
   readonly certificateHosts?: readonly string[];
+  /** PEM of an RSA private key that signs access tokens, to have the same one again; default: a new one. */
+  readonly signingKey?: string;
   /** How documents of federation issuers are fetched; default: HTTP(S) with `settings.issuers`. */
   readonly fetchJson?: FetchJson;
 }
@@ -92,7 +94,7 @@ export async function startAzureEmulator(o: AzureEmulatorOptions = {}): Promise<
   if (o.seed !== undefined) state.seed(o.seed);
   const requests = new RequestLog();
   const gate = new Gate({ state, log: requests, clock });
-  const key = new SigningKey(clock.now);
+  const key = new SigningKey(clock.now, o.signingKey);
   const entra = new EntraService({ state, key, fetchJson: o.fetchJson ?? fetchJson });
   const arm = new ArmService({ state, key });
   const certificateHosts = [...MANAGEMENT_HOSTS, ...ALL_LOGIN_HOSTS, "localhost", "127.0.0.1", ...(o.certificateHosts ?? [])];

@@ -113,10 +113,13 @@ export interface TestCloud {
   entra(path: string, form?: Record<string, string>, headers?: Record<string, string>): Promise<TestReply>;
 }
 
+// One for all tests of a file: making an RSA key takes longer than most of them.
+const SIGNING_KEY = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+
 /** An emulator on a standing clock with {@link TEST_SEED}. */
 export async function startTestCloud(o: AzureEmulatorOptions = {}): Promise<TestCloud> {
   const clock = new StandingClock();
-  const emulator = await startAzureEmulator({ now: clock.now, setTimeout: clock.setTimeout, seed: TEST_SEED, ...o });
+  const emulator = await startAzureEmulator({ now: clock.now, setTimeout: clock.setTimeout, seed: TEST_SEED, signingKey: SIGNING_KEY, ...o });
   const url = `https://localhost:${emulator.port}`;
   return {
     emulator,

@@ -127,8 +127,7 @@ export class ArmService implements Service {
   }
 
   #allows(objectId: string, action: string, scope: string, now: number): boolean {
-    const { enforceRoles, rolePropagationMs } = this.#state.settings;
-    return !enforceRoles || this.#state.roles.allows(objectId, action, scope, now - rolePropagationMs);
+    return !this.#state.settings.enforceRoles || this.#state.roles.allows(objectId, action, scope, now);
   }
 
   #checkSubscription(target: ArmTarget, caller: AuthenticatedCaller): ArmError | undefined {

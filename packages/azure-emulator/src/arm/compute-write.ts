@@ -36,7 +36,8 @@ export function writeCompute(context: ArmContext, kind: ComputeResource["kind"])
   const { state, request, target, now, apiVersion } = context;
   const method = request.method === "PUT" ? "PUT" : "PATCH";
   const input = parseBody(request.body);
-  if (!isJsonObject(input)) return input;
+  if (input === undefined)
+    return { error: invalidRequestContent("Unexpected character encountered while parsing value. Path '', line 0, position 0.") };
   const linked = checkLinkedScopes(context, input);
   if (linked !== undefined) return { error: linked };
 
@@ -121,14 +122,13 @@ function quoted(etag: string): string {
   return `"${unquoted(etag)}"`;
 }
 
-function parseBody(text: string): JsonObject | { readonly error: ArmError } {
+function parseBody(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text === "" ? "{}" : text);
-    if (isJsonObject(value)) return value;
+    return isJsonObject(value) ? value : undefined;
   } catch {
-    // Reported below, as anything else that is no object.
+    return undefined;
   }
-  return { error: invalidRequestContent("Unexpected character encountered while parsing value. Path '', line 0, position 0.") };
 }
 
 /** ARM itself checks the identities to attach, before the provider sees the request; the refusal names all ids of the request. */

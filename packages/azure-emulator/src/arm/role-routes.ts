@@ -86,6 +86,7 @@ function put(context: ArmContext): ArmOutcome {
     role: definition,
     name: target.names[0] ?? "",
     now: context.now,
+    effectiveAt: context.now + state.settings.rolePropagationMs,
     ...(principalType === undefined ? {} : { principalType }),
   });
   return existed ? { error: roleAssignmentExists() } : armReply(201, view(context, assignment));

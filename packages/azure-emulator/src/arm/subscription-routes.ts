@@ -43,7 +43,7 @@ function visible(context: ArmContext, subscription: Subscription): boolean {
   return state.roles.assignments.some(
     (assignment) =>
       assignment.principalId.toLowerCase() === caller.objectId.toLowerCase() &&
-      assignment.createdAt + state.settings.rolePropagationMs <= context.now &&
+      assignment.effectiveAt <= context.now &&
       (isWithin(assignment.scope, id) || isWithin(id, assignment.scope)),
   );
 }

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPair, sign, verify } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, generateKeyPair, sign, verify } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import type { JsonObject } from "../json.ts";
 import { isJsonObject } from "../json.ts";
@@ -18,8 +18,9 @@ interface Key {
 export class SigningKey {
   readonly #key: Promise<Key>;
 
-  constructor(now: () => number) {
-    this.#key = generate(now);
+  /** `privateKeyPem`: an RSA key to use instead of a new one. */
+  constructor(now: () => number, privateKeyPem?: string) {
+    this.#key = privateKeyPem === undefined ? generate(now) : Promise.resolve(withCertificate(createPrivateKey(privateKeyPem), now));
   }
 
   /** A JWT as Entra makes them: RS256, the key named twice. */
@@ -56,11 +57,14 @@ export class SigningKey {
 }
 
 async function generate(now: () => number): Promise<Key> {
-  const { privateKey, publicKey } = await new Promise<{ privateKey: KeyObject; publicKey: KeyObject }>((resolve, reject) => {
-    generateKeyPair("rsa", { modulusLength: 2048 }, (error, publicHalf, privateHalf) =>
-      error === null ? resolve({ privateKey: privateHalf, publicKey: publicHalf }) : reject(error),
-    );
+  const privateKey = await new Promise<KeyObject>((resolve, reject) => {
+    generateKeyPair("rsa", { modulusLength: 2048 }, (error, _publicHalf, privateHalf) => (error === null ? resolve(privateHalf) : reject(error)));
   });
+  return withCertificate(privateKey, now);
+}
+
+function withCertificate(privateKey: KeyObject, now: () => number): Key {
+  const publicKey = createPublicKey(privateKey);
   const name = "accounts.accesscontrol.windows.net";
   const certificate = issueCertificate({
     subject: name,

@@ -219,7 +219,7 @@ export class AzureState {
       scope: o.scope,
       principalId: principal.objectId,
       role,
-      now: this.clock.now() - this.settings.rolePropagationMs,
+      now: this.clock.now(),
       ...(o.name === undefined ? {} : { name: o.name }),
     }).assignment;
   }

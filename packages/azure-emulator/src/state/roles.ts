@@ -17,6 +17,8 @@ export interface RoleAssignment {
   readonly principalType: string;
   readonly role: RoleDefinition;
   readonly createdAt: number;
+  /** Epoch milliseconds from which it counts. */
+  readonly effectiveAt: number;
 }
 
 function role(name: string, roleName: string, actions: readonly string[], notActions: readonly string[] = []): RoleDefinition {
@@ -88,6 +90,7 @@ export class Roles {
     role: RoleDefinition;
     name?: string;
     now: number;
+    effectiveAt?: number;
   }): { readonly assignment: RoleAssignment; readonly existed: boolean } {
     const scope = o.scope.endsWith("/") && o.scope !== "/" ? o.scope.slice(0, -1) : o.scope;
     const same = this.assignments.find(
@@ -107,6 +110,7 @@ export class Roles {
       principalType: o.principalType ?? "ServicePrincipal",
       role: o.role,
       createdAt: o.now,
+      effectiveAt: o.effectiveAt ?? -Infinity,
     };
     this.#assignments.set(armKey(id), assignment);
     return { assignment, existed: false };
@@ -131,12 +135,12 @@ export class Roles {
     for (const assignment of this.assignments) if (isWithin(assignment.scope, scope)) this.remove(assignment.id);
   }
 
-  /** Whether `principalId` holds a role for `action` at `scope` or above it that is `olderThan` the given time. */
-  allows(principalId: string, action: string, scope: string, effectiveBefore: number): boolean {
+  /** Whether `principalId` holds a role for `action` at `scope` or above it, in effect at `now`. */
+  allows(principalId: string, action: string, scope: string, now: number): boolean {
     return this.assignments.some(
       (assignment) =>
         assignment.principalId.toLowerCase() === principalId.toLowerCase() &&
-        assignment.createdAt <= effectiveBefore &&
+        assignment.effectiveAt <= now &&
         isWithin(scope, assignment.scope) &&
         assignment.role.actions.some((pattern) => matches(pattern, action)) &&
         !assignment.role.notActions.some((pattern) => matches(pattern, action)),
