@@ -56,7 +56,9 @@ export function parseCommandLine(args: readonly string[], processId: number): Co
       caDirectory: values["ca-directory"] ?? join(tmpdir(), `azure-emulator-${processId}`),
       ...(values.host === undefined ? {} : { host: values.host }),
       ...(values.port === undefined ? {} : { port: portNumber("port", values.port) }),
-      ...(values["control-port"] === undefined ? {} : { controlPort: portNumber("control-port", values["control-port"]) }),
+      ...(values["control-port"] === undefined
+        ? {}
+        : { controlPort: portNumber("control-port", values["control-port"]) }),
       ...(values["certificate-host"] === undefined ? {} : { certificateHosts: values["certificate-host"] }),
     },
   };
@@ -65,7 +67,12 @@ export function parseCommandLine(args: readonly string[], processId: number): Co
 /** Starts what the command line wants and prints where it is. Ends when `signal` aborts. @returns the exit code. */
 export async function runCommandLine(
   args: readonly string[],
-  o: { readonly signal: AbortSignal; readonly processId: number; readonly out: (text: string) => void; readonly err: (text: string) => void },
+  o: {
+    readonly signal: AbortSignal;
+    readonly processId: number;
+    readonly out: (text: string) => void;
+    readonly err: (text: string) => void;
+  },
 ): Promise<number> {
   try {
     const line = parseCommandLine(args, o.processId);
@@ -84,7 +91,12 @@ export async function runCommandLine(
       await emulator.close();
       throw error;
     }
-    const addresses = { azure: `https://${host}:${emulator.port}`, control: emulator.controlUrl, ca: emulator.caFile, imds };
+    const addresses = {
+      azure: `https://${host}:${emulator.port}`,
+      control: emulator.controlUrl,
+      ca: emulator.caFile,
+      imds,
+    };
     o.out(line.json ? `${JSON.stringify(addresses)}\n` : describe(addresses));
     await aborted(o.signal);
     await emulator.close();
@@ -95,7 +107,12 @@ export async function runCommandLine(
   }
 }
 
-function describe(addresses: { azure: string; control: string; ca: string | undefined; imds: Readonly<Record<string, string>> }): string {
+function describe(addresses: {
+  azure: string;
+  control: string;
+  ca: string | undefined;
+  imds: Readonly<Record<string, string>>;
+}): string {
   return [
     `ARM and Entra  ${addresses.azure}`,
     `Control API    ${addresses.control}`,

@@ -97,7 +97,13 @@ export async function startAzureEmulator(o: AzureEmulatorOptions = {}): Promise<
   const key = new SigningKey(clock.now, o.signingKey);
   const entra = new EntraService({ state, key, fetchJson: o.fetchJson ?? fetchJson });
   const arm = new ArmService({ state, key });
-  const certificateHosts = [...MANAGEMENT_HOSTS, ...ALL_LOGIN_HOSTS, "localhost", "127.0.0.1", ...(o.certificateHosts ?? [])];
+  const certificateHosts = [
+    ...MANAGEMENT_HOSTS,
+    ...ALL_LOGIN_HOSTS,
+    "localhost",
+    "127.0.0.1",
+    ...(o.certificateHosts ?? []),
+  ];
   // Certificates are checked against the real clock by everybody else.
   const credentials = createServerCredentials(certificateHosts, Date.now());
 
@@ -108,7 +114,9 @@ export async function startAzureEmulator(o: AzureEmulatorOptions = {}): Promise<
   const startImds: AzureEmulator["startImds"] = async (machineId, where = {}) => {
     const machine = state.machine(machineId);
     if (machine === undefined)
-      throw new Error(`machineId "${machineId}" is no VM or scale set instance of the emulator; add it to virtualMachines or scaleSets`);
+      throw new Error(
+        `machineId "${machineId}" is no VM or scale set instance of the emulator; add it to virtualMachines or scaleSets`,
+      );
     const service = new ImdsService({ state, key, machineId: machine.id });
     const listener = new Listener((message, response) => void gate.serve(service, message, response));
     machines.add(listener);
@@ -144,9 +152,14 @@ export async function startAzureEmulator(o: AzureEmulatorOptions = {}): Promise<
     acceptControl: (server) => controlListener.accept(server),
     async issueToken({ principal, resource }) {
       const known = state.principal(principal);
-      if (known === undefined) throw new Error(`principal "${principal}" is nobody's object id, client id or ARM id; add it to the state first`);
+      if (known === undefined)
+        throw new Error(
+          `principal "${principal}" is nobody's object id, client id or ARM id; add it to the state first`,
+        );
       const lifetimeS = state.settings.tokenSeconds.app;
-      return (await issueAccessToken({ key, principal: known, resource, proof: "assertion", lifetimeS, now: clock.now() })).text;
+      return (
+        await issueAccessToken({ key, principal: known, resource, proof: "assertion", lifetimeS, now: clock.now() })
+      ).text;
     },
     async close() {
       await Promise.all([tls.close(), controlListener.close(), ...[...machines].map((listener) => listener.close())]);
@@ -164,7 +177,9 @@ async function listenOrAccept(
   }
   listener.accept(where.server);
   const address = where.server.address();
-  return typeof address === "object" && address !== null ? `http://${address.address}:${address.port}` : `unix:${String(address)}`;
+  return typeof address === "object" && address !== null
+    ? `http://${address.address}:${address.port}`
+    : `unix:${String(address)}`;
 }
 
 const ARM_PATHS = /^\/+(subscriptions|providers|tenants|metadata)(\/|\?|$)/i;

@@ -120,7 +120,9 @@ function matches(match: FaultMatch, facts: RequestFacts): boolean {
     like(match.machine, facts.machine) &&
     like(match.clientId, facts.clientId) &&
     (like(match.resource, facts.resource) ||
-      (match.resource?.startsWith("/") === true && facts.resource !== undefined && isWithin(facts.resource, match.resource)))
+      (match.resource?.startsWith("/") === true &&
+        facts.resource !== undefined &&
+        isWithin(facts.resource, match.resource)))
   );
 }
 

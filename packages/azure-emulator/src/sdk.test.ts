@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { ComputeManagementClient } from "@azure/arm-compute";
 import { ManagedServiceIdentityClient } from "@azure/arm-msi";
-import { ClientAssertionCredential, ClientCertificateCredential, ClientSecretCredential, ManagedIdentityCredential } from "@azure/identity";
+import {
+  ClientAssertionCredential,
+  ClientCertificateCredential,
+  ClientSecretCredential,
+  ManagedIdentityCredential,
+} from "@azure/identity";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AzureEmulator } from "./emulator.ts";
 import { startAzureEmulator } from "./emulator.ts";
@@ -40,35 +45,51 @@ function claims(token: string): Readonly<Record<string, unknown>> {
 
 test("ClientSecretCredential gets a token, and the reason when it does not", async () => {
   const token = await new ClientSecretCredential(TENANT, APP, "s3cret", authority).getToken(SCOPE);
-  expect(claims(token.token)).toMatchObject({ appid: APP, tid: TENANT, aud: "https://management.azure.com", idtyp: "app", appidacr: "1" });
-  await expect(new ClientSecretCredential(TENANT, APP, "wrong", authority).getToken(SCOPE)).rejects.toThrow(/AADSTS7000215: Invalid client secret/);
+  expect(claims(token.token)).toMatchObject({
+    appid: APP,
+    tid: TENANT,
+    aud: "https://management.azure.com",
+    idtyp: "app",
+    appidacr: "1",
+  });
+  await expect(new ClientSecretCredential(TENANT, APP, "wrong", authority).getToken(SCOPE)).rejects.toThrow(
+    /AADSTS7000215: Invalid client secret/,
+  );
 });
 
-test.for([{ sendCertificateChain: false }, { sendCertificateChain: true }])("ClientCertificateCredential gets a token: %o", async (options) => {
-  const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const name = `app ${String(options.sendCertificateChain)}`;
-  const certificate = certificatePem(
-    issueCertificate({
-      subject: name,
-      issuer: name,
-      publicKey,
-      signer: privateKey,
-      signerPublicKey: publicKey,
-      ...validity(Date.now(), 1),
-      use: { kind: "authority" },
-    }),
-  );
-  const clientId = crypto.randomUUID();
-  emulator.state.addApp({
-    clientId,
-    tenantId: TENANT,
-    ...(options.sendCertificateChain ? { trustedSubjects: [`CN=${name}`] } : { certificates: [certificate] }),
-  });
-  const certificatePath = join(folder, `${clientId}.pem`);
-  await writeFile(certificatePath, `${privateKey.export({ type: "pkcs8", format: "pem" }).toString()}${certificate}`);
-  const credential = new ClientCertificateCredential(TENANT, clientId, { certificatePath }, { ...authority, ...options });
-  expect(claims((await credential.getToken(SCOPE)).token)).toMatchObject({ appid: clientId, appidacr: "2" });
-});
+test.for([{ sendCertificateChain: false }, { sendCertificateChain: true }])(
+  "ClientCertificateCredential gets a token: %o",
+  async (options) => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const name = `app ${String(options.sendCertificateChain)}`;
+    const certificate = certificatePem(
+      issueCertificate({
+        subject: name,
+        issuer: name,
+        publicKey,
+        signer: privateKey,
+        signerPublicKey: publicKey,
+        ...validity(Date.now(), 1),
+        use: { kind: "authority" },
+      }),
+    );
+    const clientId = crypto.randomUUID();
+    emulator.state.addApp({
+      clientId,
+      tenantId: TENANT,
+      ...(options.sendCertificateChain ? { trustedSubjects: [`CN=${name}`] } : { certificates: [certificate] }),
+    });
+    const certificatePath = join(folder, `${clientId}.pem`);
+    await writeFile(certificatePath, `${privateKey.export({ type: "pkcs8", format: "pem" }).toString()}${certificate}`);
+    const credential = new ClientCertificateCredential(
+      TENANT,
+      clientId,
+      { certificatePath },
+      { ...authority, ...options },
+    );
+    expect(claims((await credential.getToken(SCOPE)).token)).toMatchObject({ appid: clientId, appidacr: "2" });
+  },
+);
 
 test("ClientAssertionCredential exchanges a token of an external issuer, for an app and for a managed identity", async () => {
   const cluster = await startTestIssuer();
@@ -77,12 +98,23 @@ test("ClientAssertionCredential exchanges a token of an external issuer, for an 
     const appId = crypto.randomUUID();
     emulator.state.addApp({ clientId: appId, tenantId: TENANT, federatedCredentials });
     const identity = emulator.state.addIdentity({ id: identityId("federated"), federatedCredentials });
-    const assertion = (sub: string) => () => Promise.resolve(cluster.token(Date.now(), { sub, aud: ["api://AzureADTokenExchange"] }));
+    const assertion = (sub: string) => () =>
+      Promise.resolve(cluster.token(Date.now(), { sub, aud: ["api://AzureADTokenExchange"] }));
     for (const clientId of [appId, identity.principal.clientId]) {
-      const credential = new ClientAssertionCredential(TENANT, clientId, assertion("system:serviceaccount:demo:app"), authority);
+      const credential = new ClientAssertionCredential(
+        TENANT,
+        clientId,
+        assertion("system:serviceaccount:demo:app"),
+        authority,
+      );
       expect(claims((await credential.getToken(SCOPE)).token)).toMatchObject({ appid: clientId });
     }
-    const other = new ClientAssertionCredential(TENANT, appId, assertion("system:serviceaccount:demo:other"), authority);
+    const other = new ClientAssertionCredential(
+      TENANT,
+      appId,
+      assertion("system:serviceaccount:demo:other"),
+      authority,
+    );
     await expect(other.getToken(SCOPE)).rejects.toThrow(/AADSTS700213: .* subject 'system:serviceaccount:demo:other'/);
   } finally {
     cluster.close();
@@ -95,10 +127,17 @@ test("ManagedIdentityCredential asks IMDS by client id and by resource id", asyn
   try {
     const clientId = "aaaaaaaa-0000-4000-8000-000000000001";
     const byClient = await new ManagedIdentityCredential({ clientId }).getToken(SCOPE);
-    expect(claims(byClient.token)).toMatchObject({ appid: clientId, xms_mirid: identityId("id1").replace("resourceGroups", "resourcegroups") });
-    const byResource = await new ManagedIdentityCredential({ resourceId: identityId("id1").toUpperCase() }).getToken("https://vault.azure.net/.default");
+    expect(claims(byClient.token)).toMatchObject({
+      appid: clientId,
+      xms_mirid: identityId("id1").replace("resourceGroups", "resourcegroups"),
+    });
+    const byResource = await new ManagedIdentityCredential({ resourceId: identityId("id1").toUpperCase() }).getToken(
+      "https://vault.azure.net/.default",
+    );
     expect(claims(byResource.token)).toMatchObject({ appid: clientId, aud: "https://vault.azure.net" });
-    await expect(new ManagedIdentityCredential({ clientId: APP }).getToken(SCOPE)).rejects.toThrow(/Identity not found/);
+    await expect(new ManagedIdentityCredential({ clientId: APP }).getToken(SCOPE)).rejects.toThrow(
+      /Identity not found/,
+    );
   } finally {
     delete process.env["AZURE_POD_IDENTITY_AUTHORITY_HOST"];
     await imds.close();
@@ -117,7 +156,10 @@ test("arm-compute and arm-msi manage identities of VMs and scale sets", async ()
     identity: { type: "UserAssigned", userAssignedIdentities: { [id]: {} } },
   });
   expect(Object.keys(vm.identity?.userAssignedIdentities ?? {})).toEqual([identityId("id1"), id]);
-  expect(vm.identity?.userAssignedIdentities?.[id]).toMatchObject({ clientId: made.clientId, principalId: made.principalId });
+  expect(vm.identity?.userAssignedIdentities?.[id]).toMatchObject({
+    clientId: made.clientId,
+    principalId: made.principalId,
+  });
 
   const scaleSet = await compute.virtualMachineScaleSets.beginUpdateAndWait("rg", "vmss1", {
     identity: { type: "SystemAssigned, UserAssigned", userAssignedIdentities: { [id]: {} } },
@@ -129,7 +171,9 @@ test("arm-compute and arm-msi manage identities of VMs and scale sets", async ()
   for await (const machine of compute.virtualMachines.list("rg")) expect(machine.name).toBe("vm1");
 
   const stale = { ifMatch: '"1"' };
-  await expect(compute.virtualMachineScaleSets.beginUpdateAndWait("rg", "vmss1", { identity: { type: "None" } }, stale)).rejects.toMatchObject({
+  await expect(
+    compute.virtualMachineScaleSets.beginUpdateAndWait("rg", "vmss1", { identity: { type: "None" } }, stale),
+  ).rejects.toMatchObject({
     statusCode: 412,
     code: "PreconditionFailed",
   });
@@ -137,6 +181,11 @@ test("arm-compute and arm-msi manage identities of VMs and scale sets", async ()
   const left = await compute.virtualMachineScaleSets.get("rg", "vmss1");
   expect(left.identity?.userAssignedIdentities?.[id]).toEqual({ clientId: null, principalId: null });
   await compute.virtualMachines.beginDeleteAndWait("rg", "vm1");
-  await expect(compute.virtualMachines.get("rg", "vm1")).rejects.toMatchObject({ statusCode: 404, code: "ResourceNotFound" });
-  expect(emulator.requests.count({ service: "arm", resource: `${GROUP}*`, operation: "Microsoft.Compute/*/write" })).toBe(3);
+  await expect(compute.virtualMachines.get("rg", "vm1")).rejects.toMatchObject({
+    statusCode: 404,
+    code: "ResourceNotFound",
+  });
+  expect(
+    emulator.requests.count({ service: "arm", resource: `${GROUP}*`, operation: "Microsoft.Compute/*/write" }),
+  ).toBe(3);
 });

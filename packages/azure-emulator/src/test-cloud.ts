@@ -14,7 +14,8 @@ export const APP = "33333333-3333-4333-8333-333333333333";
 export const GROUP = `/subscriptions/${SUBSCRIPTION}/resourceGroups/rg`;
 export const VM = `${GROUP}/providers/Microsoft.Compute/virtualMachines/vm1`;
 export const SCALE_SET = `${GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/vmss1`;
-export const identityId = (name: string): string => `${GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+export const identityId = (name: string): string =>
+  `${GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 
 export const TEST_SEED: Seed = {
   tenants: [{ id: TENANT, domain: "contoso.com", displayName: "Contoso" }],
@@ -28,8 +29,16 @@ export const TEST_SEED: Seed = {
     },
   ],
   userAssignedIdentities: [
-    { id: identityId("id1"), clientId: "aaaaaaaa-0000-4000-8000-000000000001", principalId: "bbbbbbbb-0000-4000-8000-000000000001" },
-    { id: identityId("id2"), clientId: "aaaaaaaa-0000-4000-8000-000000000002", principalId: "bbbbbbbb-0000-4000-8000-000000000002" },
+    {
+      id: identityId("id1"),
+      clientId: "aaaaaaaa-0000-4000-8000-000000000001",
+      principalId: "bbbbbbbb-0000-4000-8000-000000000001",
+    },
+    {
+      id: identityId("id2"),
+      clientId: "aaaaaaaa-0000-4000-8000-000000000002",
+      principalId: "bbbbbbbb-0000-4000-8000-000000000002",
+    },
   ],
   virtualMachines: [{ id: VM, vmId: "cccccccc-0000-4000-8000-000000000001", userAssigned: [identityId("id1")] }],
   scaleSets: [{ id: SCALE_SET, instances: 2 }],
@@ -83,22 +92,26 @@ export function send(url: string, o: Send = {}): Promise<TestReply> {
   const secure = url.startsWith("https:");
   return new Promise((resolve, reject) => {
     const options = { method: o.method ?? "GET", headers: o.headers, agent: false as const };
-    const outgoing = (secure ? httpsRequest : httpRequest)(url, secure ? { ...options, ca: o.ca } : options, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => {
-        const text = Buffer.concat(chunks).toString();
-        resolve({
-          status: response.statusCode ?? 0,
-          reason: response.statusMessage ?? "",
-          headers: response.headers,
-          rawHeaders: response.rawHeaders,
-          text,
-          json: () => JSON.parse(text) as unknown,
+    const outgoing = (secure ? httpsRequest : httpRequest)(
+      url,
+      secure ? { ...options, ca: o.ca } : options,
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({
+            status: response.statusCode ?? 0,
+            reason: response.statusMessage ?? "",
+            headers: response.headers,
+            rawHeaders: response.rawHeaders,
+            text,
+            json: () => JSON.parse(text) as unknown,
+          });
         });
-      });
-    });
+      },
+    );
     outgoing.on("error", reject);
     outgoing.end(body);
   });
@@ -109,24 +122,37 @@ export interface TestCloud {
   readonly clock: StandingClock;
   readonly url: string;
   /** To ARM, with a token of {@link APP} unless `token` says otherwise; `api-version` is added. */
-  arm(method: string, path: string, o?: { body?: unknown; token?: string; version?: string; headers?: Record<string, string> }): Promise<TestReply>;
+  arm(
+    method: string,
+    path: string,
+    o?: { body?: unknown; token?: string; version?: string; headers?: Record<string, string> },
+  ): Promise<TestReply>;
   entra(path: string, form?: Record<string, string>, headers?: Record<string, string>): Promise<TestReply>;
 }
 
 // One for all tests of a file: making an RSA key takes longer than most of them.
-const SIGNING_KEY = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+const SIGNING_KEY = generateKeyPairSync("rsa", { modulusLength: 2048 })
+  .privateKey.export({ type: "pkcs8", format: "pem" })
+  .toString();
 
 /** An emulator on a standing clock with {@link TEST_SEED}. */
 export async function startTestCloud(o: AzureEmulatorOptions = {}): Promise<TestCloud> {
   const clock = new StandingClock();
-  const emulator = await startAzureEmulator({ now: clock.now, setTimeout: clock.setTimeout, seed: TEST_SEED, signingKey: SIGNING_KEY, ...o });
+  const emulator = await startAzureEmulator({
+    now: clock.now,
+    setTimeout: clock.setTimeout,
+    seed: TEST_SEED,
+    signingKey: SIGNING_KEY,
+    ...o,
+  });
   const url = `https://localhost:${emulator.port}`;
   return {
     emulator,
     clock,
     url,
     async arm(method, path, { body, token, version, headers } = {}) {
-      const bearer = token ?? (await emulator.issueToken({ principal: APP, resource: "https://management.azure.com/" }));
+      const bearer =
+        token ?? (await emulator.issueToken({ principal: APP, resource: "https://management.azure.com/" }));
       return send(`${url}${path}${path.includes("?") ? "&" : "?"}api-version=${version ?? "2025-04-01"}`, {
         method,
         body,

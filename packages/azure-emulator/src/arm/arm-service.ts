@@ -63,7 +63,8 @@ export class ArmService implements Service {
   }
 
   async answer(request: WireRequest, exchange: Exchange): Promise<WireReply> {
-    if (/^\/metadata\/endpoints\/?$/i.test(request.path)) return armReply(200, endpoints(request.query.get("api-version") ?? ""));
+    if (/^\/metadata\/endpoints\/?$/i.test(request.path))
+      return armReply(200, endpoints(request.query.get("api-version") ?? ""));
     const now = this.#state.clock.now();
     const target = parseTarget(request.method, request.path);
     const route = target && ROUTES.get(routeKey(request.method, target.type, target.shape));
@@ -79,7 +80,12 @@ export class ArmService implements Service {
     });
   }
 
-  namedError(name: string, params: Readonly<Record<string, string>>, request: WireRequest, facts: RequestFacts): WireReply | undefined {
+  namedError(
+    name: string,
+    params: Readonly<Record<string, string>>,
+    request: WireRequest,
+    facts: RequestFacts,
+  ): WireReply | undefined {
     const target = parseTarget(request.method, request.path);
     const caller = callerHint(request.headers.authorization);
     const ids = params["identityIds"]?.split(",") ?? identityIdsOf(request.body);
@@ -93,7 +99,11 @@ export class ArmService implements Service {
     });
     if (error === undefined) return undefined;
     const style = target?.type.startsWith("microsoft.compute/") === true ? "compute" : "arm";
-    return withArmHeaders(errorReply(error, style), { remaining: undefined, correlationId: undefined, location: "westus2" });
+    return withArmHeaders(errorReply(error, style), {
+      remaining: undefined,
+      correlationId: undefined,
+      location: "westus2",
+    });
   }
 
   async #outcome(o: {
@@ -111,18 +121,43 @@ export class ArmService implements Service {
     const apiVersion = parameter(request.query, "api-version");
     if (apiVersion === undefined) return { error: apiVersionMissing() };
     if (!/^\d{4}-\d{2}-\d{2}(-[a-z]+)?$/i.test(apiVersion)) return { error: apiVersionInvalid(apiVersion) };
-    if (target === undefined || route === undefined) return { error: unknownType(target?.type.split("/")[0] ?? request.path, apiVersion) };
+    if (target === undefined || route === undefined)
+      return { error: unknownType(target?.type.split("/")[0] ?? request.path, apiVersion) };
     if (apiVersion < route.since)
-      return { error: apiVersionUnsupported({ version: apiVersion, location: "westus2", type: route.type.slice(route.type.indexOf("/") + 1), first: route.since }) };
+      return {
+        error: apiVersionUnsupported({
+          version: apiVersion,
+          location: "westus2",
+          type: route.type.slice(route.type.indexOf("/") + 1),
+          first: route.since,
+        }),
+      };
     const action = actionOf(request.method, target);
-    const refusal = this.#checkSubscription(target, caller) ?? this.#checkLimit(target, caller, action, now, o.remaining);
+    const refusal =
+      this.#checkSubscription(target, caller) ?? this.#checkLimit(target, caller, action, now, o.remaining);
     if (refusal !== undefined) return { error: refusal };
     const allows = (wanted: string, scope: string): boolean => this.#allows(caller.objectId, wanted, scope, now);
-    if (route.open !== true && !allows(action, target.id)) return { error: authorizationFailed(caller, action, target.id) };
+    if (route.open !== true && !allows(action, target.id))
+      return { error: authorizationFailed(caller, action, target.id) };
     const createsGroup = target.type === "microsoft.resources/subscriptions/resourcegroups";
-    if (target.resourceGroup !== undefined && !createsGroup && this.#state.subscriptions.resourceGroup(target.subscriptionId ?? "", target.resourceGroup) === undefined)
+    if (
+      target.resourceGroup !== undefined &&
+      !createsGroup &&
+      this.#state.subscriptions.resourceGroup(target.subscriptionId ?? "", target.resourceGroup) === undefined
+    )
       return { error: resourceGroupNotFound(target.resourceGroup) };
-    const context: ArmContext = { state: this.#state, request, target, caller, action, apiVersion, exchange, throttle: this.#throttle, now, allows };
+    const context: ArmContext = {
+      state: this.#state,
+      request,
+      target,
+      caller,
+      action,
+      apiVersion,
+      exchange,
+      throttle: this.#throttle,
+      now,
+      allows,
+    };
     return route.handle(context);
   }
 
@@ -135,9 +170,14 @@ export class ArmService implements Service {
     if (subscriptionId === undefined) return undefined;
     const subscription = this.#state.subscriptions.get(subscriptionId);
     if (subscription === undefined)
-      return /^[0-9a-f-]{36}$/i.test(subscriptionId) ? subscriptionNotFound(subscriptionId) : invalidSubscription(subscriptionId);
+      return /^[0-9a-f-]{36}$/i.test(subscriptionId)
+        ? subscriptionNotFound(subscriptionId)
+        : invalidSubscription(subscriptionId);
     if (subscription.tenantId.toLowerCase() === caller.tenantId.toLowerCase()) return undefined;
-    return wrongTenant(`https://sts.windows.net/${caller.tenantId}/`, `https://sts.windows.net/${subscription.tenantId}/`);
+    return wrongTenant(
+      `https://sts.windows.net/${caller.tenantId}/`,
+      `https://sts.windows.net/${subscription.tenantId}/`,
+    );
   }
 
   #checkLimit(
@@ -153,7 +193,8 @@ export class ArmService implements Service {
     const plural = `${kind}s` as const;
     const limit = this.#state.settings.armLimits[plural];
     const taken = this.#throttle.take(`${kind} ${subscriptionId.toLowerCase()} ${caller.objectId}`, limit, now);
-    if (limit !== undefined) remaining.header = [`x-ms-ratelimit-remaining-subscription-${plural}`, String(taken.remaining)];
+    if (limit !== undefined)
+      remaining.header = [`x-ms-ratelimit-remaining-subscription-${plural}`, String(taken.remaining)];
     return taken.ok ? undefined : subscriptionThrottled(kind, subscriptionId, caller.clientId, taken.retryAfterS);
   }
 }
@@ -182,7 +223,10 @@ function actionOf(method: string, target: ArmTarget): string {
 /** Who a token says it is for, unchecked: only to fill the text of an injected error. */
 function callerHint(header: string | undefined): { clientId: string; objectId: string } {
   try {
-    const claims = JSON.parse(Buffer.from(header?.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
+    const claims = JSON.parse(Buffer.from(header?.split(".")[1] ?? "", "base64url").toString()) as Record<
+      string,
+      unknown
+    >;
     return { clientId: String(claims["appid"]), objectId: String(claims["oid"]) };
   } catch {
     return { clientId: "<clientId>", objectId: "<objectId>" };

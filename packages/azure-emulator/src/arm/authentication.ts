@@ -35,10 +35,12 @@ export async function authenticate(
   const clientId = stringOf(claims?.["appid"]);
   const tenantId = stringOf(claims?.["tid"]);
   const expiry = claims?.["exp"];
-  if (objectId === undefined || clientId === undefined || tenantId === undefined || typeof expiry !== "number") return { error: invalidToken() };
+  if (objectId === undefined || clientId === undefined || tenantId === undefined || typeof expiry !== "number")
+    return { error: invalidToken() };
   if (expiry * 1000 <= now) return { error: expiredToken(americanTime(expiry * 1000), americanTime(now)) };
   const audience = String(claims?.["aud"]);
-  if (![...AUDIENCES, `https://${host}`, `https://${host}/`].includes(audience)) return { error: wrongAudience(audience, AUDIENCES.slice(0, 4)) };
+  if (![...AUDIENCES, `https://${host}`, `https://${host}/`].includes(audience))
+    return { error: wrongAudience(audience, AUDIENCES.slice(0, 4)) };
   return { objectId, clientId, tenantId };
 }
 

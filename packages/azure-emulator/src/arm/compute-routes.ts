@@ -32,7 +32,12 @@ export const computeRoutes: readonly ArmRoute[] = [
   ...routes(SCALE_SET, "virtualMachineScaleSet"),
   { ...instances, method: "GET", shape: "list", handle: listInstances },
   { ...instances, method: "GET", shape: "item", handle: readInstance },
-  { ...instances, method: "DELETE", shape: "item", handle: (context) => removeInstances(context, () => [context.target.names[1] ?? ""]) },
+  {
+    ...instances,
+    method: "DELETE",
+    shape: "item",
+    handle: (context) => removeInstances(context, () => [context.target.names[1] ?? ""]),
+  },
   { ...scaleSets, method: "POST", shape: "delete", handle: (context) => removeInstances(context, requestedInstances) },
   { ...scaleSets, method: "POST", shape: "manualupgrade", handle: upgradeInstances },
 ];
@@ -70,13 +75,18 @@ function remove(context: ArmContext, kind: ComputeResource["kind"]): ArmOutcome 
     resource.markDeleting(operation);
     state.roles.removeAtScope(target.id);
     if (resource.identity.system !== undefined) state.directory.removePrincipal(resource.identity.system.objectId);
-    for (const member of kind === "virtualMachineScaleSet" ? state.compute.members(resource, now) : []) member.markDeleting(operation);
+    for (const member of kind === "virtualMachineScaleSet" ? state.compute.members(resource, now) : [])
+      member.markDeleting(operation);
   }
   return accepted(context, kind, operation);
 }
 
 /** 202 with nothing but where to look. */
-function accepted(context: ArmContext, kind: ComputeResource["kind"], operation: ReturnType<typeof startOperation>): ArmOutcome {
+function accepted(
+  context: ArmContext,
+  kind: ComputeResource["kind"],
+  operation: ReturnType<typeof startOperation>,
+): ArmOutcome {
   return emptyReply(202, [
     ...operationHeaders(context, operation, { location: true }),
     ...remainingHeaders(context, kind === "virtualMachine" ? "vm-write" : "scale-set-write"),
@@ -92,7 +102,9 @@ function listInstances(context: ArmContext): ArmOutcome {
   const scaleSet = parent(context);
   if (scaleSet === undefined) return { error: notFound(context, "virtualMachineScaleSet") };
   const value = scaleSet.flexible
-    ? context.state.compute.members(scaleSet, context.now).map((vm) => computeView(context.state, vm, context.apiVersion))
+    ? context.state.compute
+        .members(scaleSet, context.now)
+        .map((vm) => computeView(context.state, vm, context.apiVersion))
     : scaleSet.instances.map((instance) => instanceView(context.state, scaleSet, instance, context.apiVersion));
   return computeReply(200, { value }, remainingHeaders(context, "list"));
 }
@@ -109,7 +121,10 @@ function readInstance(context: ArmContext): ArmOutcome {
   return computeReply(200, view, remainingHeaders(context, "scale-set-read"));
 }
 
-function removeInstances(context: ArmContext, idsOf: (context: ArmContext, scaleSet: ComputeResource) => readonly string[]): ArmOutcome {
+function removeInstances(
+  context: ArmContext,
+  idsOf: (context: ArmContext, scaleSet: ComputeResource) => readonly string[],
+): ArmOutcome {
   const scaleSet = parent(context);
   if (scaleSet === undefined) return { error: notFound(context, "virtualMachineScaleSet") };
   const ids = new Set(idsOf(context, scaleSet));
@@ -117,7 +132,8 @@ function removeInstances(context: ArmContext, idsOf: (context: ArmContext, scale
   if (operation.failure === undefined) {
     const staying = scaleSet.instances.filter((instance) => !ids.has(instance.instanceId));
     scaleSet.instances.splice(0, scaleSet.instances.length, ...staying);
-    for (const vm of context.state.compute.members(scaleSet, context.now)) if (ids.has(vm.name)) vm.markDeleting(operation);
+    for (const vm of context.state.compute.members(scaleSet, context.now))
+      if (ids.has(vm.name)) vm.markDeleting(operation);
     const members = context.state.compute.members(scaleSet, context.now).filter((vm) => vm.deletion === undefined);
     const capacity = scaleSet.flexible ? members.length : staying.length;
     scaleSet.body = { ...scaleSet.body, sku: { ...scaleSet.body.sku, capacity } };

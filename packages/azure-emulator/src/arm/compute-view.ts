@@ -42,7 +42,12 @@ export function computeView(state: AzureState, resource: ComputeResource, apiVer
 }
 
 /** An instance of a uniform scale set; the identities are the model's. */
-export function instanceView(state: AzureState, scaleSet: ComputeResource, instance: ScaleSetInstance, apiVersion: string): JsonObject {
+export function instanceView(
+  state: AzureState,
+  scaleSet: ComputeResource,
+  instance: ScaleSetInstance,
+  apiVersion: string,
+): JsonObject {
   const profile = objectOf(scaleSet.body.properties["virtualMachineProfile"]);
   return {
     name: instance.name,
@@ -93,7 +98,10 @@ export function identityView(state: AzureState, resource: ComputeResource): Json
 
 /** .NET's time with its offset; zeros at the end are left out. */
 export function timestamp(epochMs: number): string {
-  return new Date(epochMs).toISOString().replace(/\.?0*Z$/, "").concat("+00:00");
+  return new Date(epochMs)
+    .toISOString()
+    .replace(/\.?0*Z$/, "")
+    .concat("+00:00");
 }
 
 function skuOf(sku: JsonObject | undefined): JsonObject | undefined {

@@ -37,7 +37,11 @@ export function writeCompute(context: ArmContext, kind: ComputeResource["kind"])
   const method = request.method === "PUT" ? "PUT" : "PATCH";
   const input = parseBody(request.body);
   if (input === undefined)
-    return { error: invalidRequestContent("Unexpected character encountered while parsing value. Path '', line 0, position 0.") };
+    return {
+      error: invalidRequestContent(
+        "Unexpected character encountered while parsing value. Path '', line 0, position 0.",
+      ),
+    };
   const linked = checkLinkedScopes(context, input);
   if (linked !== undefined) return { error: linked };
 
@@ -67,22 +71,31 @@ export function writeCompute(context: ArmContext, kind: ComputeResource["kind"])
   const identity = nextIdentity(state, resource, merged.next, operation);
   const { imdsLagMs } = state.settings;
   resource.write({ now, operation, identity, body, imdsLagMs, creating: present === undefined });
-  if (kind === "virtualMachineScaleSet") applyCapacity(state, resource, { now, modelChanged: modelChanged && present !== undefined });
-  return computeReply(present === undefined ? 201 : 200, withStart(computeView(state, resource, apiVersion), present === undefined), [
-    ["azure-asyncnotification", "Enabled"],
-    ...operationHeaders(context, operation),
-    ...remainingHeaders(context, kind === "virtualMachine" ? "vm-write" : "scale-set-write"),
-    ...(knowsEtags(apiVersion) ? ([["etag", etagOf(resource)]] as const) : []),
-  ]);
+  if (kind === "virtualMachineScaleSet")
+    applyCapacity(state, resource, { now, modelChanged: modelChanged && present !== undefined });
+  return computeReply(
+    present === undefined ? 201 : 200,
+    withStart(computeView(state, resource, apiVersion), present === undefined),
+    [
+      ["azure-asyncnotification", "Enabled"],
+      ...operationHeaders(context, operation),
+      ...remainingHeaders(context, kind === "virtualMachine" ? "vm-write" : "scale-set-write"),
+      ...(knowsEtags(apiVersion) ? ([["etag", etagOf(resource)]] as const) : []),
+    ],
+  );
 }
 
 /** Even an operation that takes no time is under way when the first answer leaves. */
 function withStart(view: JsonObject, created: boolean): JsonObject {
-  return { ...view, properties: { ...objectOf(view["properties"]), provisioningState: created ? "Creating" : "Updating" } };
+  return {
+    ...view,
+    properties: { ...objectOf(view["properties"]), provisioningState: created ? "Creating" : "Updating" },
+  };
 }
 
 export function notFound(context: ArmContext, kind: ComputeResource["kind"]): ArmError {
-  const type = kind === "virtualMachine" ? "Microsoft.Compute/virtualMachines" : "Microsoft.Compute/virtualMachineScaleSets";
+  const type =
+    kind === "virtualMachine" ? "Microsoft.Compute/virtualMachines" : "Microsoft.Compute/virtualMachineScaleSets";
   return resourceNotFound(type, context.target.names[0] ?? "", context.target.resourceGroup ?? "");
 }
 
@@ -91,7 +104,8 @@ export function startOperation(context: ArmContext, resource: ComputeResource): 
   const { state, exchange, now } = context;
   const operation = new Operation({
     startedAt: now,
-    durationMs: exchange.faults.find((fault) => fault.operationMs !== undefined)?.operationMs ?? state.settings.operationMs,
+    durationMs:
+      exchange.faults.find((fault) => fault.operationMs !== undefined)?.operationMs ?? state.settings.operationMs,
     resourceKey: resource.key,
     location: resource.body.location,
     subscriptionId: resource.subscriptionId,
@@ -141,29 +155,50 @@ function checkLinkedScopes(context: ArmContext, input: JsonObject): ArmError | u
 
 /** An identity that is gone fails every write that does not remove it. */
 function firstMissing(state: AzureState, model: IdentityModel, input: JsonObject): string | undefined {
-  const spelled = new Map(Object.keys(objectOf(objectOf(input["identity"])["userAssignedIdentities"])).map((id) => [id.toLowerCase(), id]));
-  for (const [key, id] of model.userAssigned) if (state.identities.get(key) === undefined) return spelled.get(key) ?? id;
+  const spelled = new Map(
+    Object.keys(objectOf(objectOf(input["identity"])["userAssignedIdentities"])).map((id) => [id.toLowerCase(), id]),
+  );
+  for (const [key, id] of model.userAssigned)
+    if (state.identities.get(key) === undefined) return spelled.get(key) ?? id;
   return undefined;
 }
 
 function modelOf(resource: ComputeResource): IdentityModel {
   const { system, userAssigned } = resource.identity;
-  return { system: system !== undefined, userAssigned: new Map([...userAssigned].map(([key, entry]) => [key, entry.id])) };
+  return {
+    system: system !== undefined,
+    userAssigned: new Map([...userAssigned].map(([key, entry]) => [key, entry.id])),
+  };
 }
 
-function nextIdentity(state: AzureState, resource: ComputeResource, model: IdentityModel, operation: Operation): IdentityAssignment {
+function nextIdentity(
+  state: AzureState,
+  resource: ComputeResource,
+  model: IdentityModel,
+  operation: Operation,
+): IdentityAssignment {
   const { system, userAssigned } = resource.identity;
   const entries = [...model.userAssigned].map(([key, id]): [string, AttachedIdentity] => {
     const kept = userAssigned.get(key);
     if (kept !== undefined) return [key, kept];
     return [key, { id, key, objectId: state.identities.get(key)?.principal.objectId ?? "", since: operation }];
   });
-  if (!model.system && system !== undefined && operation.failure === undefined) state.directory.removePrincipal(system.objectId);
-  return { userAssigned: new Map(entries), system: model.system ? (system ?? state.newSystemIdentity(resource)) : undefined };
+  if (!model.system && system !== undefined && operation.failure === undefined)
+    state.directory.removePrincipal(system.objectId);
+  return {
+    userAssigned: new Map(entries),
+    system: model.system ? (system ?? state.newSystemIdentity(resource)) : undefined,
+  };
 }
 
-function nextBody(present: ResourceBody | undefined, input: JsonObject, method: "PUT" | "PATCH"): ResourceBody | { readonly error: ArmError } {
-  const properties = Object.fromEntries(Object.entries(objectOf(input["properties"])).filter(([name]) => !READ_ONLY.includes(name)));
+function nextBody(
+  present: ResourceBody | undefined,
+  input: JsonObject,
+  method: "PUT" | "PATCH",
+): ResourceBody | { readonly error: ArmError } {
+  const properties = Object.fromEntries(
+    Object.entries(objectOf(input["properties"])).filter(([name]) => !READ_ONLY.includes(name)),
+  );
   const location = stringOf(input["location"]) ?? (method === "PATCH" ? present?.location : undefined);
   if (location === undefined) return { error: locationRequired() };
   const zones = Array.isArray(input["zones"]) ? input["zones"].map(String) : undefined;
@@ -203,7 +238,14 @@ function checkWriteLimit(context: ArmContext, resource: ComputeResource): ArmErr
   if (taken.ok) return undefined;
   const group = resource.kind === "virtualMachine" ? "PutVM3Min" : "VMScaleSetActions3Min";
   const allowed = state.settings.computeWriteLimit?.burst ?? 0;
-  return computeThrottled({ group, now, windowMs: 180_000, allowed, measured: allowed + 1, retryAfterS: taken.retryAfterS });
+  return computeThrottled({
+    group,
+    now,
+    windowMs: 180_000,
+    allowed,
+    measured: allowed + 1,
+    retryAfterS: taken.retryAfterS,
+  });
 }
 
 function applyCapacity(state: AzureState, scaleSet: ComputeResource, o: { now: number; modelChanged: boolean }): void {
@@ -217,7 +259,10 @@ function applyCapacity(state: AzureState, scaleSet: ComputeResource, o: { now: n
   }
   for (let count = state.compute.members(scaleSet, o.now).length; count < (wanted ?? 0); count += 1)
     state.addVirtualMachine({
-      id: scaleSet.id.replace(/virtualMachineScaleSets\/[^/]+$/i, `virtualMachines/${scaleSet.name}_${randomBytes(4).toString("hex")}`),
+      id: scaleSet.id.replace(
+        /virtualMachineScaleSets\/[^/]+$/i,
+        `virtualMachines/${scaleSet.name}_${randomBytes(4).toString("hex")}`,
+      ),
       location: scaleSet.body.location,
       scaleSet: scaleSet.id,
     });

@@ -69,7 +69,12 @@ export const authorizationFailed = (caller: Caller, action: string, scope: strin
     `The client '${caller.clientId}' with object id '${caller.objectId}' does not have authorization to perform action '${action}' over scope '${scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.`,
   );
 
-export const linkedAuthorizationFailed = (caller: Caller, action: string, scope: string, ids: readonly string[]): ArmError =>
+export const linkedAuthorizationFailed = (
+  caller: Caller,
+  action: string,
+  scope: string,
+  ids: readonly string[],
+): ArmError =>
   error(
     403,
     "LinkedAuthorizationFailed",
@@ -79,7 +84,11 @@ export const linkedAuthorizationFailed = (caller: Caller, action: string, scope:
 /** Identities. */
 
 /** Every failure of the managed identity service reaches the client wrapped twice. */
-export function failedIdentityOperation(resourceId: string, status: string, response: { code: string; message: string }): ArmError {
+export function failedIdentityOperation(
+  resourceId: string,
+  status: string,
+  response: { code: string; message: string },
+): ArmError {
   const inner = JSON.stringify({ error: { code: response.code, message: response.message } });
   return error(
     400,
@@ -89,7 +98,10 @@ export function failedIdentityOperation(resourceId: string, status: string, resp
 }
 
 export const identityMissing = (resourceId: string, identityId: string): ArmError =>
-  failedIdentityOperation(resourceId, "BadRequest", { code: "BadRequest", message: `Resource '${identityId.toLowerCase()}' was not found.` });
+  failedIdentityOperation(resourceId, "BadRequest", {
+    code: "BadRequest",
+    message: `Resource '${identityId.toLowerCase()}' was not found.`,
+  });
 
 export const identityThrottled = (resourceId: string, seconds = 20): ArmError =>
   failedIdentityOperation(resourceId, "429", {
@@ -98,7 +110,10 @@ export const identityThrottled = (resourceId: string, seconds = 20): ArmError =>
   });
 
 export const identityConflict = (resourceId: string): ArmError =>
-  failedIdentityOperation(resourceId, "Conflict", { code: "Conflict", message: "The request failed due to conflict with a concurrent request." });
+  failedIdentityOperation(resourceId, "Conflict", {
+    code: "Conflict",
+    message: "The request failed due to conflict with a concurrent request.",
+  });
 
 export const identityClosed = (resourceId: string): ArmError =>
   failedIdentityOperation(resourceId, "499", { code: "499", message: "The client closed the request." });
@@ -110,7 +125,11 @@ export const tooManyIdentities = (resourceId: string, count: number): ArmError =
   });
 
 export const duplicateIdentity = (identityId: string): ArmError => ({
-  ...error(400, "InvalidParameter", `ResourceIdentity identityId '${identityId}' cannot be duplicated in the provided identityIds list.`),
+  ...error(
+    400,
+    "InvalidParameter",
+    `ResourceIdentity identityId '${identityId}' cannot be duplicated in the provided identityIds list.`,
+  ),
   target: "resourceIdentity.identityIds",
 });
 
@@ -120,7 +139,11 @@ export const identityIdsNotAllowed = (type: string): ArmError => ({
 });
 
 export const identityMapNotAllowed = (): ArmError =>
-  error(400, "InvalidRequestFormat", "The request format was unexpected, a non-UserAssigned identity type should not contain: userAssignedIdentities");
+  error(
+    400,
+    "InvalidRequestFormat",
+    "The request format was unexpected, a non-UserAssigned identity type should not contain: userAssignedIdentities",
+  );
 
 export const identityIdsMissing = (type: string): ArmError =>
   error(400, "MissingIdentityIds", `The identity ids must not be null or empty for '${type}' identity type.`);
@@ -135,31 +158,47 @@ export const invalidIdentityValues = (identityId: string): ArmError =>
 export const invalidRequestContent = (reason: string): ArmError =>
   error(400, "InvalidRequestContent", `The request content was invalid and could not be deserialized: '${reason}'.`);
 
-export const identityTypeMissing = (): ArmError => invalidRequestContent("Required property 'type' not found in JSON. Path 'identity'.");
+export const identityTypeMissing = (): ArmError =>
+  invalidRequestContent("Required property 'type' not found in JSON. Path 'identity'.");
 
 export const identityTypeUnknown = (type: string): ArmError =>
-  invalidRequestContent(`Error converting value "${type}" to type 'Azure.ResourceManager.ManagedServiceIdentityType'. Path 'identity.type'.`);
+  invalidRequestContent(
+    `Error converting value "${type}" to type 'Azure.ResourceManager.ManagedServiceIdentityType'. Path 'identity.type'.`,
+  );
 
 /** Resources. */
 
 export const resourceNotFound = (type: string, name: string, resourceGroup: string): ArmError =>
-  error(404, "ResourceNotFound", `The Resource '${type}/${name}' under resource group '${resourceGroup}' was not found.`);
+  error(
+    404,
+    "ResourceNotFound",
+    `The Resource '${type}/${name}' under resource group '${resourceGroup}' was not found.`,
+  );
 
-export const resourceGroupNotFound = (name: string): ArmError => error(404, "ResourceGroupNotFound", `Resource group '${name}' could not be found.`);
+export const resourceGroupNotFound = (name: string): ArmError =>
+  error(404, "ResourceGroupNotFound", `Resource group '${name}' could not be found.`);
 
-export const subscriptionNotFound = (id: string): ArmError => error(404, "SubscriptionNotFound", `The subscription '${id}' could not be found.`);
+export const subscriptionNotFound = (id: string): ArmError =>
+  error(404, "SubscriptionNotFound", `The subscription '${id}' could not be found.`);
 
 export const invalidSubscription = (id: string): ArmError =>
   error(400, "InvalidSubscriptionId", `The provided subscription identifier '${id}' is malformed or invalid.`);
 
-export const instanceNotFound = (name: string): ArmError => error(404, "NotFound", `The entity ${name} was not found in this scale set.`);
+export const instanceNotFound = (name: string): ArmError =>
+  error(404, "NotFound", `The entity ${name} was not found in this scale set.`);
 
-export const childNotFound = (what: string): ArmError => error(404, "NotFound", `The resource '${what}' was not found.`);
+export const childNotFound = (what: string): ArmError =>
+  error(404, "NotFound", `The resource '${what}' was not found.`);
 
 export const unknownType = (namespace: string, version: string): ArmError =>
-  error(404, "InvalidResourceType", `The resource type could not be found in the namespace '${namespace}' for api version '${version}'.`);
+  error(
+    404,
+    "InvalidResourceType",
+    `The resource type could not be found in the namespace '${namespace}' for api version '${version}'.`,
+  );
 
-export const locationRequired = (): ArmError => error(400, "LocationRequired", "The location property is required for this definition.");
+export const locationRequired = (): ArmError =>
+  error(400, "LocationRequired", "The location property is required for this definition.");
 
 export const locationChanged = (name: string, group: string, is: string, wanted: string): ArmError =>
   error(
@@ -196,7 +235,8 @@ export const etagMismatch = (given: string, is: string): ArmError =>
 export const etagMatches = (given: string, is: string): ArmError =>
   error(412, "PreconditionFailed", `Etag provided in if-none-match header ${given} matches etag ${is} of resource.`);
 
-export const roleAssignmentExists = (): ArmError => error(409, "RoleAssignmentExists", "The role assignment already exists.");
+export const roleAssignmentExists = (): ArmError =>
+  error(409, "RoleAssignmentExists", "The role assignment already exists.");
 
 export const principalNotFound = (objectId: string, tenantId: string): ArmError =>
   error(
@@ -206,7 +246,11 @@ export const principalNotFound = (objectId: string, tenantId: string): ArmError 
   );
 
 export const roleDefinitionNotFound = (name: string): ArmError =>
-  error(404, "RoleDefinitionDoesNotExist", `The specified role definition with ID '${name.replaceAll("-", "")}' does not exist.`);
+  error(
+    404,
+    "RoleDefinitionDoesNotExist",
+    `The specified role definition with ID '${name.replaceAll("-", "")}' does not exist.`,
+  );
 
 export const credentialExists = (): ArmError =>
   error(409, "Conflict", "Issuer and subject combination already exists for this Managed Identity.");
@@ -214,7 +258,11 @@ export const credentialExists = (): ArmError =>
 /** Requests. */
 
 export const apiVersionMissing = (): ArmError =>
-  error(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.");
+  error(
+    400,
+    "MissingApiVersionParameter",
+    "The api-version query parameter (?api-version=) is required for all requests.",
+  );
 
 export const apiVersionInvalid = (version: string): ArmError =>
   error(
@@ -223,7 +271,12 @@ export const apiVersionInvalid = (version: string): ArmError =>
     `The api-version '${version}' is invalid. It must be a date of the form YYYY-MM-DD, optionally followed by -preview.`,
   );
 
-export const apiVersionUnsupported = (o: { version: string; location: string; type: string; first: string }): ArmError =>
+export const apiVersionUnsupported = (o: {
+  version: string;
+  location: string;
+  type: string;
+  first: string;
+}): ArmError =>
   error(
     400,
     "NoRegisteredProviderFound",
@@ -232,7 +285,12 @@ export const apiVersionUnsupported = (o: { version: string; location: string; ty
 
 /** Throttling. */
 
-export const subscriptionThrottled = (kind: "read" | "write" | "delete", subscription: string, actor: string, seconds: number): ArmError => ({
+export const subscriptionThrottled = (
+  kind: "read" | "write" | "delete",
+  subscription: string,
+  actor: string,
+  seconds: number,
+): ArmError => ({
   ...error(
     429,
     "SubscriptionRequestsThrottled",
@@ -241,8 +299,19 @@ export const subscriptionThrottled = (kind: "read" | "write" | "delete", subscri
   headers: [["Retry-After", String(seconds)]],
 });
 
-export const computeThrottled = (o: { group: string; now: number; windowMs: number; allowed: number; measured: number; retryAfterS: number }): ArmError => ({
-  ...error(429, "OperationNotAllowed", "The server rejected the request because too many requests have been received for this subscription."),
+export const computeThrottled = (o: {
+  group: string;
+  now: number;
+  windowMs: number;
+  allowed: number;
+  measured: number;
+  retryAfterS: number;
+}): ArmError => ({
+  ...error(
+    429,
+    "OperationNotAllowed",
+    "The server rejected the request because too many requests have been received for this subscription.",
+  ),
   details: [
     {
       code: "TooManyRequests",
@@ -265,8 +334,13 @@ export const computeThrottled = (o: { group: string; now: number; windowMs: numb
 
 /** Outages. */
 
-export const internalError = (): ArmError => error(500, "InternalServerError", "Encountered internal server error. Please try again later.");
+export const internalError = (): ArmError =>
+  error(500, "InternalServerError", "Encountered internal server error. Please try again later.");
 export const serverTimeout = (): ArmError =>
   error(503, "ServerTimeout", "The request timed out. Please try again later.");
 export const gatewayTimeout = (): ArmError =>
-  error(504, "GatewayTimeout", "The gateway did not receive a response from 'Microsoft.Compute' within the specified time period.");
+  error(
+    504,
+    "GatewayTimeout",
+    "The gateway did not receive a response from 'Microsoft.Compute' within the specified time period.",
+  );

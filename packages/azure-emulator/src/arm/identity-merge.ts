@@ -29,17 +29,24 @@ const LIMIT = 150;
  * - `{}` (or the entry as read) adds or keeps, `null` removes; entries that are left out are kept by PATCH and removed by PUT
  * - a type without UserAssigned drops the user-assigned ones, a type without SystemAssigned the system-assigned one
  */
-export function mergeIdentity(current: IdentityModel, input: JsonValue | undefined, method: "PUT" | "PATCH", resourceId: string): IdentityMerge {
+export function mergeIdentity(
+  current: IdentityModel,
+  input: JsonValue | undefined,
+  method: "PUT" | "PATCH",
+  resourceId: string,
+): IdentityMerge {
   if (input === undefined) return { next: method === "PATCH" ? current : { system: false, userAssigned: new Map() } };
   if (input === null) return { next: { system: false, userAssigned: new Map() } };
-  if (!isJsonObject(input) || input["type"] === undefined || input["type"] === null) return { error: identityTypeMissing() };
+  if (!isJsonObject(input) || input["type"] === undefined || input["type"] === null)
+    return { error: identityTypeMissing() };
   const type = parseType(input["type"]);
   if (type === undefined) return { error: identityTypeUnknown(String(input["type"])) };
 
   const listed = Array.isArray(input["identityIds"]) ? input["identityIds"].map(String) : [];
   if (listed.length > 0 && !type.user) return { error: identityIdsNotAllowed(type.name) };
   // The map of 2017-12-01 was a plain list, which replaced what was there.
-  const map: JsonObject = listed.length > 0 ? Object.fromEntries(listed.map((id) => [id, {}])) : objectOf(input["userAssignedIdentities"]);
+  const map: JsonObject =
+    listed.length > 0 ? Object.fromEntries(listed.map((id) => [id, {}])) : objectOf(input["userAssignedIdentities"]);
   const problem = checkEntries(map, resourceId);
   if (problem !== undefined) return { error: problem };
   if (!type.user) {
@@ -52,7 +59,9 @@ export function mergeIdentity(current: IdentityModel, input: JsonValue | undefin
     if (value === null) userAssigned.delete(key);
     else userAssigned.set(key, current.userAssigned.get(key) ?? id);
   }
-  return userAssigned.size === 0 ? { error: identityIdsMissing(type.name) } : { next: { system: type.system, userAssigned } };
+  return userAssigned.size === 0
+    ? { error: identityIdsMissing(type.name) }
+    : { next: { system: type.system, userAssigned } };
 }
 
 /** As Azure writes it back. */
@@ -62,7 +71,9 @@ export function identityTypeName(model: IdentityModel): string {
 }
 
 function parseType(value: JsonValue | undefined): { name: string; system: boolean; user: boolean } | undefined {
-  const parts = String(value).split(",").map((part) => part.trim().toLowerCase());
+  const parts = String(value)
+    .split(",")
+    .map((part) => part.trim().toLowerCase());
   const known = parts.every((part) => ["none", "systemassigned", "userassigned"].includes(part));
   if (!known || (parts.includes("none") && parts.length > 1)) return undefined;
   const system = parts.includes("systemassigned");

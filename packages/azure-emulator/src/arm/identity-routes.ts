@@ -5,7 +5,13 @@ import type { UserAssignedIdentity } from "../state/identity-store.ts";
 import { armKey, identityResourceId } from "../state/resource-id.ts";
 import { isWithin } from "../state/roles.ts";
 import type { ArmContext, ArmOutcome, ArmRoute } from "./context.ts";
-import { childNotFound, credentialExists, invalidRequestContent, locationRequired, resourceNotFound } from "./errors.ts";
+import {
+  childNotFound,
+  credentialExists,
+  invalidRequestContent,
+  locationRequired,
+  resourceNotFound,
+} from "./errors.ts";
 import { armReply, emptyReply } from "./replies.ts";
 
 const TYPE = "Microsoft.ManagedIdentity/userAssignedIdentities";
@@ -23,7 +29,14 @@ export const identityRoutes: readonly ArmRoute[] = [
   { ...credentials, method: "GET", shape: "list", handle: listCredentials },
   { ...credentials, method: "PUT", shape: "item", handle: putCredential },
   { ...credentials, method: "DELETE", shape: "item", handle: removeCredential },
-  { method: "GET", type: "Microsoft.ManagedIdentity/identities", shape: "item", style: "arm", since: "2018-11-30", handle: readSystemAssigned },
+  {
+    method: "GET",
+    type: "Microsoft.ManagedIdentity/identities",
+    shape: "item",
+    style: "arm",
+    since: "2018-11-30",
+    handle: readSystemAssigned,
+  },
 ];
 
 function view(identity: UserAssignedIdentity): JsonObject {
@@ -90,7 +103,12 @@ function remove(context: ArmContext): ArmOutcome {
 
 function credentialView(identity: UserAssignedIdentity, credential: FederatedCredential): JsonObject {
   const { name, issuer, subject, audiences } = credential;
-  return { id: `${identity.id}/federatedIdentityCredentials/${name}`, name, type: CREDENTIALS, properties: { issuer, subject, audiences } };
+  return {
+    id: `${identity.id}/federatedIdentityCredentials/${name}`,
+    name,
+    type: CREDENTIALS,
+    properties: { issuer, subject, audiences },
+  };
 }
 
 function readCredential(context: ArmContext): ArmOutcome {
@@ -98,13 +116,17 @@ function readCredential(context: ArmContext): ArmOutcome {
   if (identity === undefined) return missing(context);
   const name = context.target.names[1] ?? "";
   const credential = identity.federatedCredentials.get(name.toLowerCase());
-  return credential === undefined ? { error: childNotFound(name) } : armReply(200, credentialView(identity, credential));
+  return credential === undefined
+    ? { error: childNotFound(name) }
+    : armReply(200, credentialView(identity, credential));
 }
 
 function listCredentials(context: ArmContext): ArmOutcome {
   const identity = find(context);
   if (identity === undefined) return missing(context);
-  return armReply(200, { value: [...identity.federatedCredentials.values()].map((credential) => credentialView(identity, credential)) });
+  return armReply(200, {
+    value: [...identity.federatedCredentials.values()].map((credential) => credentialView(identity, credential)),
+  });
 }
 
 function putCredential(context: ArmContext): ArmOutcome {
@@ -115,10 +137,17 @@ function putCredential(context: ArmContext): ArmOutcome {
   const subject = stringOf(properties["subject"]);
   const audiences = Array.isArray(properties["audiences"]) ? properties["audiences"].map(String) : [];
   if (issuer === undefined || subject === undefined || audiences.length === 0)
-    return { error: invalidRequestContent("Required properties 'issuer', 'subject' and 'audiences' not found in JSON. Path 'properties'.") };
+    return {
+      error: invalidRequestContent(
+        "Required properties 'issuer', 'subject' and 'audiences' not found in JSON. Path 'properties'.",
+      ),
+    };
   const name = context.target.names[1] ?? "";
-  const others = [...identity.federatedCredentials.values()].filter((other) => other.name.toLowerCase() !== name.toLowerCase());
-  if (others.some((other) => other.issuer === issuer && other.subject === subject)) return { error: credentialExists() };
+  const others = [...identity.federatedCredentials.values()].filter(
+    (other) => other.name.toLowerCase() !== name.toLowerCase(),
+  );
+  if (others.some((other) => other.issuer === issuer && other.subject === subject))
+    return { error: credentialExists() };
   const present = identity.federatedCredentials.get(name.toLowerCase());
   const credential = { name: present?.name ?? name, issuer, subject, audiences, createdAt: context.now };
   identity.federatedCredentials.set(name.toLowerCase(), credential);
@@ -136,7 +165,8 @@ function readSystemAssigned(context: ArmContext): ArmOutcome {
   const { scope } = context.target;
   const machine = context.state.machineResource(scope);
   const system = machine?.identity.system;
-  if (machine === undefined || system === undefined) return { error: childNotFound(`${scope}/providers/Microsoft.ManagedIdentity/identities/default`) };
+  if (machine === undefined || system === undefined)
+    return { error: childNotFound(`${scope}/providers/Microsoft.ManagedIdentity/identities/default`) };
   return armReply(200, {
     id: `${machine.id}/providers/Microsoft.ManagedIdentity/identities/default`,
     name: "default",

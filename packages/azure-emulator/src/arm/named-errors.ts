@@ -37,15 +37,25 @@ const ERRORS: Readonly<Record<string, Make>> = {
   InvalidIdentityValues: (c) => errors.invalidIdentityValues(firstIdentity(c)),
   MissingIdentityIds: () => errors.identityIdsMissing("UserAssigned"),
   ResourceNotFound: (c) => {
-    const [, group = "", , type = "", name = ""] = /\/resourcegroups\/([^/]+)\/providers\/(([^/]+\/[^/]+))\/([^/]+)/i.exec(c.resourceId) ?? [];
+    const [, group = "", , type = "", name = ""] =
+      /\/resourcegroups\/([^/]+)\/providers\/(([^/]+\/[^/]+))\/([^/]+)/i.exec(c.resourceId) ?? [];
     return errors.resourceNotFound(type, name, group);
   },
   Conflict: errors.conflict,
-  OperationNotAllowed: (c) => errors.markedForDeletion(isScaleSet(c) ? "virtualMachineScaleSet" : "virtualMachine", nameOf(c.resourceId)),
+  OperationNotAllowed: (c) =>
+    errors.markedForDeletion(isScaleSet(c) ? "virtualMachineScaleSet" : "virtualMachine", nameOf(c.resourceId)),
   PreconditionFailed: () => errors.etagMismatch('"2"', '"3"'),
-  SubscriptionRequestsThrottled: (c) => errors.subscriptionThrottled(kindOf(c.action), c.subscriptionId, c.caller.clientId, 10),
+  SubscriptionRequestsThrottled: (c) =>
+    errors.subscriptionThrottled(kindOf(c.action), c.subscriptionId, c.caller.clientId, 10),
   TooManyRequests: (c) =>
-    errors.computeThrottled({ group: "HighCostGet30Min", now: c.now, windowMs: 1_800_000, allowed: 800, measured: 1238, retryAfterS: 1200 }),
+    errors.computeThrottled({
+      group: "HighCostGet30Min",
+      now: c.now,
+      windowMs: 1_800_000,
+      allowed: 800,
+      measured: 1238,
+      retryAfterS: 1200,
+    }),
   InternalServerError: errors.internalError,
   ServerTimeout: errors.serverTimeout,
   GatewayTimeout: errors.gatewayTimeout,

@@ -40,7 +40,10 @@ export function errorReply(error: ArmError, style: "compute" | "arm"): WireReply
 }
 
 /** Headers that ARM's front end adds to every answer; `correlationId` is the client's where it sent one. */
-export function withArmHeaders(reply: WireReply, o: { remaining: Header | undefined; correlationId: string | undefined; location: string }): WireReply {
+export function withArmHeaders(
+  reply: WireReply,
+  o: { remaining: Header | undefined; correlationId: string | undefined; location: string },
+): WireReply {
   const requestId = randomUUID();
   return {
     ...reply,

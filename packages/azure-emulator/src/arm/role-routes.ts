@@ -3,7 +3,13 @@ import { objectOf, stringOf } from "../json.ts";
 import type { RoleAssignment, RoleDefinition } from "../state/roles.ts";
 import { isWithin } from "../state/roles.ts";
 import type { ArmContext, ArmOutcome, ArmRoute } from "./context.ts";
-import { childNotFound, invalidRequestContent, principalNotFound, roleAssignmentExists, roleDefinitionNotFound } from "./errors.ts";
+import {
+  childNotFound,
+  invalidRequestContent,
+  principalNotFound,
+  roleAssignmentExists,
+  roleDefinitionNotFound,
+} from "./errors.ts";
 import { armReply, emptyReply } from "./replies.ts";
 
 const assignments = { type: "Microsoft.Authorization/roleAssignments", style: "arm", since: "2015-07-01" } as const;
@@ -73,7 +79,11 @@ function put(context: ArmContext): ArmOutcome {
   const role = stringOf(properties["roleDefinitionId"]);
   const principalId = stringOf(properties["principalId"]);
   if (role === undefined || principalId === undefined)
-    return { error: invalidRequestContent("Required properties 'roleDefinitionId' and 'principalId' not found in JSON. Path 'properties'.") };
+    return {
+      error: invalidRequestContent(
+        "Required properties 'roleDefinitionId' and 'principalId' not found in JSON. Path 'properties'.",
+      ),
+    };
   const definition = state.roles.definition(role);
   if (definition === undefined) return { error: roleDefinitionNotFound(role.slice(role.lastIndexOf("/") + 1)) };
   // A given principalType tells Azure not to look for the principal, which may not have been replicated yet.
@@ -104,7 +114,9 @@ function definitionView(context: ArmContext, definition: RoleDefinition): JsonOb
       type: "BuiltInRole",
       description: "",
       assignableScopes: ["/"],
-      permissions: [{ actions: definition.actions, notActions: definition.notActions, dataActions: [], notDataActions: [] }],
+      permissions: [
+        { actions: definition.actions, notActions: definition.notActions, dataActions: [], notDataActions: [] },
+      ],
     },
     id: definitionId(context, definition),
     type: definitions.type,
@@ -115,11 +127,15 @@ function definitionView(context: ArmContext, definition: RoleDefinition): JsonOb
 function readDefinition(context: ArmContext): ArmOutcome {
   const name = context.target.names[0] ?? "";
   const definition = context.state.roles.definition(name);
-  return definition === undefined ? { error: roleDefinitionNotFound(name) } : armReply(200, definitionView(context, definition));
+  return definition === undefined
+    ? { error: roleDefinitionNotFound(name) }
+    : armReply(200, definitionView(context, definition));
 }
 
 function listDefinitions(context: ArmContext): ArmOutcome {
   const wanted = /roleName eq '([^']+)'/i.exec(context.request.query.get("$filter") ?? "")?.[1]?.toLowerCase();
-  const value = context.state.roles.definitions.filter((definition) => wanted === undefined || definition.roleName.toLowerCase() === wanted);
+  const value = context.state.roles.definitions.filter(
+    (definition) => wanted === undefined || definition.roleName.toLowerCase() === wanted,
+  );
   return armReply(200, { value: value.map((definition) => definitionView(context, definition)) });
 }

@@ -3,10 +3,21 @@ import { isJsonObject, objectOf, stringOf } from "../json.ts";
 import { isWithin } from "../state/roles.ts";
 import type { ResourceGroup, Subscription } from "../state/subscriptions.ts";
 import type { ArmContext, ArmOutcome, ArmRoute } from "./context.ts";
-import { authorizationFailed, invalidRequestContent, locationRequired, resourceGroupNotFound, subscriptionNotFound } from "./errors.ts";
+import {
+  authorizationFailed,
+  invalidRequestContent,
+  locationRequired,
+  resourceGroupNotFound,
+  subscriptionNotFound,
+} from "./errors.ts";
 import { armReply, emptyReply } from "./replies.ts";
 
-const subscriptions = { type: "Microsoft.Resources/subscriptions", style: "arm", since: "2014-04-01", open: true } as const;
+const subscriptions = {
+  type: "Microsoft.Resources/subscriptions",
+  style: "arm",
+  since: "2014-04-01",
+  open: true,
+} as const;
 const groups = { type: "Microsoft.Resources/subscriptions/resourceGroups", style: "arm", since: "2014-04-01" } as const;
 
 export const subscriptionRoutes: readonly ArmRoute[] = [
@@ -14,7 +25,12 @@ export const subscriptionRoutes: readonly ArmRoute[] = [
   { ...subscriptions, method: "GET", shape: "item", handle: read },
   { ...groups, method: "GET", shape: "list", handle: listGroups },
   { ...groups, method: "GET", shape: "item", handle: readGroup },
-  { ...groups, method: "HEAD", shape: "item", handle: (context) => emptyReply(findGroup(context) === undefined ? 404 : 204) },
+  {
+    ...groups,
+    method: "HEAD",
+    shape: "item",
+    handle: (context) => emptyReply(findGroup(context) === undefined ? 404 : 204),
+  },
   { ...groups, method: "PUT", shape: "item", handle: putGroup },
   { ...groups, method: "DELETE", shape: "item", handle: removeGroup },
   { ...subscriptions, type: "Microsoft.Resources/tenants", method: "GET", shape: "list", handle: tenants },
@@ -29,7 +45,11 @@ function view(context: ArmContext, subscription: Subscription): JsonObject {
     tenantId: subscription.tenantId,
     displayName: subscription.displayName,
     state: "Enabled",
-    subscriptionPolicies: { locationPlacementId: "Public_2014-09-01", quotaId: "PayAsYouGo_2014-09-01", spendingLimit: "Off" },
+    subscriptionPolicies: {
+      locationPlacementId: "Public_2014-09-01",
+      quotaId: "PayAsYouGo_2014-09-01",
+      spendingLimit: "Off",
+    },
     ...(context.apiVersion < "2016-06-01" ? { tenantId: undefined } : {}),
   };
 }
@@ -50,7 +70,10 @@ function visible(context: ArmContext, subscription: Subscription): boolean {
 
 function list(context: ArmContext): ArmOutcome {
   const value = context.state.subscriptions.list().filter((subscription) => visible(context, subscription));
-  return armReply(200, { value: value.map((subscription) => view(context, subscription)), count: { type: "Total", value: value.length } });
+  return armReply(200, {
+    value: value.map((subscription) => view(context, subscription)),
+    count: { type: "Total", value: value.length },
+  });
 }
 
 function read(context: ArmContext): ArmOutcome {
@@ -63,7 +86,10 @@ function read(context: ArmContext): ArmOutcome {
 
 function tenants(context: ArmContext): ArmOutcome {
   const tenant = context.state.directory.tenant(context.caller.tenantId);
-  const value = tenant === undefined ? [] : [{ id: `/tenants/${tenant.id}`, tenantId: tenant.id, displayName: tenant.displayName, tenantCategory: "Home" }];
+  const value =
+    tenant === undefined
+      ? []
+      : [{ id: `/tenants/${tenant.id}`, tenantId: tenant.id, displayName: tenant.displayName, tenantCategory: "Home" }];
   return armReply(200, { value });
 }
 
@@ -79,16 +105,23 @@ function groupView(group: ResourceGroup): JsonObject {
 }
 
 function findGroup(context: ArmContext): ResourceGroup | undefined {
-  return context.state.subscriptions.resourceGroup(context.target.subscriptionId ?? "", context.target.resourceGroup ?? "");
+  return context.state.subscriptions.resourceGroup(
+    context.target.subscriptionId ?? "",
+    context.target.resourceGroup ?? "",
+  );
 }
 
 function listGroups(context: ArmContext): ArmOutcome {
-  return armReply(200, { value: context.state.subscriptions.resourceGroups(context.target.subscriptionId).map(groupView) });
+  return armReply(200, {
+    value: context.state.subscriptions.resourceGroups(context.target.subscriptionId).map(groupView),
+  });
 }
 
 function readGroup(context: ArmContext): ArmOutcome {
   const group = findGroup(context);
-  return group === undefined ? { error: resourceGroupNotFound(context.target.resourceGroup ?? "") } : armReply(200, groupView(group));
+  return group === undefined
+    ? { error: resourceGroupNotFound(context.target.resourceGroup ?? "") }
+    : armReply(200, groupView(group));
 }
 
 function putGroup(context: ArmContext): ArmOutcome {
@@ -102,9 +135,12 @@ function putGroup(context: ArmContext): ArmOutcome {
   const present = findGroup(context);
   const location = stringOf(input["location"]) ?? present?.location;
   if (location === undefined) return { error: locationRequired() };
-  const tags = Object.fromEntries(Object.entries(objectOf(input["tags"])).map(([name, value]) => [name, String(value)]));
+  const tags = Object.fromEntries(
+    Object.entries(objectOf(input["tags"])).map(([name, value]) => [name, String(value)]),
+  );
   const { subscriptionId = "", resourceGroup = "", id } = context.target;
-  const group = present === undefined ? { id, subscriptionId, name: resourceGroup, location, tags } : { ...present, tags };
+  const group =
+    present === undefined ? { id, subscriptionId, name: resourceGroup, location, tags } : { ...present, tags };
   context.state.subscriptions.addResourceGroup(group);
   return armReply(present === undefined ? 201 : 200, groupView(group));
 }
@@ -115,7 +151,8 @@ function removeGroup(context: ArmContext): ArmOutcome {
   const group = findGroup(context);
   if (group === undefined) return { error: resourceGroupNotFound(target.resourceGroup ?? "") };
   for (const resource of state.compute.list(now)) if (isWithin(resource.id, group.id)) state.deleteMachine(resource.id);
-  for (const identity of state.identities.list()) if (isWithin(identity.id, group.id)) state.deleteIdentity(identity.id);
+  for (const identity of state.identities.list())
+    if (isWithin(identity.id, group.id)) state.deleteIdentity(identity.id);
   state.roles.removeAtScope(group.id);
   state.subscriptions.removeResourceGroup(group.subscriptionId, group.name);
   return emptyReply(200);

@@ -39,7 +39,10 @@ export class ControlService {
     try {
       answer = await this.#answer(await readRequest(message));
     } catch (error) {
-      answer = { status: 400, body: { error: "bad_request", error_description: error instanceof Error ? error.message : String(error) } };
+      answer = {
+        status: 400,
+        body: { error: "bad_request", error_description: error instanceof Error ? error.message : String(error) },
+      };
     }
     if (response.destroyed) return;
     response.statusCode = answer.status;
@@ -47,7 +50,10 @@ export class ControlService {
       response.end();
       return;
     }
-    response.setHeader("Content-Type", answer.text === undefined ? "application/json; charset=utf-8" : "text/plain; charset=utf-8");
+    response.setHeader(
+      "Content-Type",
+      answer.text === undefined ? "application/json; charset=utf-8" : "text/plain; charset=utf-8",
+    );
     response.end(answer.text ?? `${JSON.stringify(answer.body, null, 2)}\n`);
   }
 
@@ -89,7 +95,10 @@ export class ControlService {
       case "DELETE /attachments":
         return this.#attach(request);
       case "GET /imds":
-        return { status: 200, body: [...this.#imds].map(([id, { machine, handle }]) => ({ id, machine, url: handle.url })) };
+        return {
+          status: 200,
+          body: [...this.#imds].map(([id, { machine, handle }]) => ({ id, machine, url: handle.url })),
+        };
       case "POST /imds":
         return this.#start(request);
       case "DELETE /imds": {
@@ -105,9 +114,10 @@ export class ControlService {
   }
 
   #attach(request: WireRequest): Answer {
-    const { machine, identity } = json(request);
+    // Not every client can send a body with DELETE.
+    const { machine, identity } = request.method === "POST" ? json(request) : Object.fromEntries(request.query);
     if (typeof machine !== "string" || typeof identity !== "string")
-      throw new Error('attachments: give {"machine": ARM id, "identity": ARM id}');
+      throw new Error("attachments: give the ARM ids machine and identity, as JSON to POST and in the query to DELETE");
     if (request.method === "POST") this.#state.attach(machine, identity);
     else this.#state.detach(machine, identity);
     return { status: 204 };
@@ -127,7 +137,10 @@ export class ControlService {
 }
 
 function notFound(what: string): Answer {
-  return { status: 404, body: { error: "not_found", error_description: `${what} does not exist; the README lists the routes` } };
+  return {
+    status: 404,
+    body: { error: "not_found", error_description: `${what} does not exist; the README lists the routes` },
+  };
 }
 
 function json(request: WireRequest): Record<string, unknown> {
@@ -136,7 +149,19 @@ function json(request: WireRequest): Record<string, unknown> {
   return value;
 }
 
-const FILTERS = ["service", "method", "path", "operation", "resource", "machine", "clientId", "caller", "peer", "host", "error"] as const;
+const FILTERS = [
+  "service",
+  "method",
+  "path",
+  "operation",
+  "resource",
+  "machine",
+  "clientId",
+  "caller",
+  "peer",
+  "host",
+  "error",
+] as const;
 
 function logFilter(query: URLSearchParams): LogFilter {
   const filter: Record<string, string | number> = {};

@@ -31,7 +31,8 @@ export function checkCertificateAssertion(o: {
   if (!same(claims["iss"], o.clientId) || !same(claims["sub"], o.clientId)) return assertionClientMismatch();
   const certificate = registered(app, jwt) ?? trustedByName(app, jwt);
   if (certificate === undefined) return certificateNotRegistered();
-  if (!verifySignature(jwt, certificate.publicKey, ["PS256", "RS256"])) return invalidSignature(thumbprint(certificate, "sha1").toString("hex").toUpperCase());
+  if (!verifySignature(jwt, certificate.publicKey, ["PS256", "RS256"]))
+    return invalidSignature(thumbprint(certificate, "sha1").toString("hex").toUpperCase());
   const until = timeClaim(claims, "exp");
   const from = timeClaim(claims, "nbf") ?? timeClaim(claims, "iat") ?? 0;
   if (until === undefined || until + SKEW_MS < o.now || from - SKEW_MS > o.now)

@@ -8,7 +8,13 @@ const LOGIN_HOSTS = [
   ["login-us.microsoftonline.com"],
 ] as const;
 
-const CACHES = ["login.windows.net", "login.partner.microsoftonline.cn", "login.microsoftonline.de", "login.microsoftonline.us", "login-us.microsoftonline.com"];
+const CACHES = [
+  "login.windows.net",
+  "login.partner.microsoftonline.cn",
+  "login.microsoftonline.de",
+  "login.microsoftonline.us",
+  "login-us.microsoftonline.com",
+];
 
 /** Whether a Host header (port ignored) belongs to Entra. */
 export function isLoginHost(host: string): boolean {
@@ -41,8 +47,25 @@ export function openIdConfiguration(o: { host: string; tenant: string; version: 
     frontchannel_logout_supported: true,
     end_session_endpoint: `${oauth2}/logout`,
     claims_supported: [
-      "sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host", "aud", "exp", "iat",
-      "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email",
+      "sub",
+      "iss",
+      "cloud_instance_name",
+      "cloud_instance_host_name",
+      "cloud_graph_host_name",
+      "msgraph_host",
+      "aud",
+      "exp",
+      "iat",
+      "auth_time",
+      "acr",
+      "nonce",
+      "preferred_username",
+      "name",
+      "tid",
+      "ver",
+      "at_hash",
+      "c_hash",
+      "email",
     ],
     kerberos_endpoint: `${tenant}/kerberos`,
     tenant_region_scope: "WW",
@@ -54,7 +77,11 @@ export function openIdConfiguration(o: { host: string; tenant: string; version: 
 }
 
 /** `/common/discovery/instance`; undefined when the asked authority is none of Azure's, nor the host that was asked. */
-export function instanceDiscovery(o: { host: string; authorizationEndpoint: string; version: string }): JsonObject | undefined {
+export function instanceDiscovery(o: {
+  host: string;
+  authorizationEndpoint: string;
+  version: string;
+}): JsonObject | undefined {
   let asked: URL;
   try {
     asked = new URL(o.authorizationEndpoint);
@@ -68,7 +95,11 @@ export function instanceDiscovery(o: { host: string; authorizationEndpoint: stri
     tenant_discovery_endpoint: `https://${asked.host}/${tenant}/v2.0/.well-known/openid-configuration`,
     "api-version": o.version,
     metadata: [
-      ...LOGIN_HOSTS.map((aliases, index) => ({ preferred_network: aliases[0], preferred_cache: CACHES[index], aliases })),
+      ...LOGIN_HOSTS.map((aliases, index) => ({
+        preferred_network: aliases[0],
+        preferred_cache: CACHES[index],
+        aliases,
+      })),
       ...(own ? [{ preferred_network: asked.host, preferred_cache: asked.host, aliases: [asked.host] }] : []),
     ],
   };

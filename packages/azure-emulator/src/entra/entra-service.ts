@@ -54,11 +54,19 @@ export class EntraService implements Service {
         const tenant = this.#state.directory.tenant(target.tenant);
         const shared = ["common", "organizations"].includes(target.tenant.toLowerCase());
         if (tenant === undefined && !shared) return this.#error(tenantNotFound(target.tenant), request);
-        const configuration = openIdConfiguration({ host: request.host, tenant: tenant?.id ?? "{tenantid}", version: target.version });
+        const configuration = openIdConfiguration({
+          host: request.host,
+          tenant: tenant?.id ?? "{tenantid}",
+          version: target.version,
+        });
         return entraJson(200, configuration, "max-age=86400, private");
       }
       case "keys":
-        return entraJson(200, { keys: [await this.#key.jwk(`https://${request.host}/${target.tenant}/v2.0`)] }, "max-age=86400, private");
+        return entraJson(
+          200,
+          { keys: [await this.#key.jwk(`https://${request.host}/${target.tenant}/v2.0`)] },
+          "max-age=86400, private",
+        );
       case "instance-discovery":
         return this.#instance(request);
       case "unknown":
@@ -76,7 +84,11 @@ export class EntraService implements Service {
       scope: parameter(form, "scope") ?? "",
       tenant: request.path.split("/")[1] ?? "",
     };
-    const error = entraErrorByCode(Number(name.replace(/^AADSTS/i, "")), { ...fromRequest, ...params }, this.#state.clock.now());
+    const error = entraErrorByCode(
+      Number(name.replace(/^AADSTS/i, "")),
+      { ...fromRequest, ...params },
+      this.#state.clock.now(),
+    );
     return error && this.#error(error, request);
   }
 

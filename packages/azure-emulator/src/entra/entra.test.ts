@@ -1,4 +1,13 @@
-import { createHash, createSign, generateKeyPairSync, randomUUID, sign, constants, verify, createPublicKey } from "node:crypto";
+import {
+  createHash,
+  createSign,
+  generateKeyPairSync,
+  randomUUID,
+  sign,
+  constants,
+  verify,
+  createPublicKey,
+} from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { TestCloud, TestIssuer } from "../test-cloud.ts";
 import { APP, identityId, startTestCloud, startTestIssuer, TENANT } from "../test-cloud.ts";
@@ -80,7 +89,9 @@ test("access tokens verify with the published keys", async () => {
   const { keys } = (await cloud.entra(new URL(discovery.jwks_uri).pathname)).json();
   const jwt = decodeJwt(access_token);
   expect(keys[0].kid).toBe(jwt?.header["kid"]);
-  expect(jwt && verify("sha256", jwt.signed, createPublicKey({ key: keys[0], format: "jwk" }), jwt.signature)).toBe(true);
+  expect(jwt && verify("sha256", jwt.signed, createPublicKey({ key: keys[0], format: "jwk" }), jwt.signature)).toBe(
+    true,
+  );
 });
 
 test("instance discovery knows the clouds and nobody else", async () => {
@@ -91,7 +102,9 @@ test("instance discovery knows the clouds and nobody else", async () => {
     preferred_cache: "login.windows.net",
     aliases: ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
   });
-  expect((await cloud.entra(`${path}https://evil.example/x/oauth2/v2.0/authorize`)).json().error).toBe("invalid_instance");
+  expect((await cloud.entra(`${path}https://evil.example/x/oauth2/v2.0/authorize`)).json().error).toBe(
+    "invalid_instance",
+  );
 });
 
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -100,11 +113,23 @@ function certificateAssertion(o: { alg?: "PS256" | "RS256"; header?: object; cla
   const now = Math.floor(cloud.clock.now() / 1000);
   const alg = o.alg ?? "PS256";
   const header = { alg, typ: "JWT", ...(o.header ?? { "x5t#S256": thumbprint("sha256") }) };
-  const claims = { aud: `https://login.microsoftonline.com${V2}`, iss: federated, sub: federated, jti: randomUUID(), nbf: now, exp: now + 600, ...o.claims };
+  const claims = {
+    aud: `https://login.microsoftonline.com${V2}`,
+    iss: federated,
+    sub: federated,
+    jti: randomUUID(),
+    nbf: now,
+    exp: now + 600,
+    ...o.claims,
+  };
   const content = `${encode(header)}.${encode(claims)}`;
   const signature =
     alg === "PS256"
-      ? sign("sha256", Buffer.from(content), { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
+      ? sign("sha256", Buffer.from(content), {
+          key: privateKey,
+          padding: constants.RSA_PKCS1_PSS_PADDING,
+          saltLength: 32,
+        })
       : createSign("sha256").update(content).sign(privateKey);
   return `${content}.${signature.toString("base64url")}`;
 }
@@ -128,7 +153,11 @@ describe("certificate assertions that are accepted", () => {
     { name: "RS256 with x5t, not padded", alg: "RS256", header: () => ({ x5t: thumbprint("sha1") }) },
     { name: "audience of version 1", claims: { aud: `https://sts.windows.net${V1}` } },
   ])("$name", async ({ alg, header, claims }) => {
-    const assertion = certificateAssertion({ ...(alg && { alg }), ...(header && { header: header() }), ...(claims && { claims }) });
+    const assertion = certificateAssertion({
+      ...(alg && { alg }),
+      ...(header && { header: header() }),
+      ...(claims && { claims }),
+    });
     expect(await cloud.entra(V2, assertionForm(assertion))).toMatchObject({ status: 200 });
   });
 });
@@ -142,25 +171,114 @@ interface Refusal {
   readonly text: string | RegExp;
 }
 const federatedToken = (claims: Record<string, unknown>, o?: { kid?: string }): string =>
-  cluster.token(cloud.clock.now(), { sub: "system:serviceaccount:demo:app", aud: "api://AzureADTokenExchange", ...claims }, o);
+  cluster.token(
+    cloud.clock.now(),
+    { sub: "system:serviceaccount:demo:app", aud: "api://AzureADTokenExchange", ...claims },
+    o,
+  );
 const seconds = (): number => Math.floor(cloud.clock.now() / 1000);
 
 describe("refusals", () => {
   test.for<Refusal>([
-    { name: "no grant", form: () => ({ client_id: APP }), status: 400, error: "invalid_request", text: "AADSTS900144: The request body must contain the following parameter: 'grant_type'." },
-    { name: "no client", form: () => ({ grant_type: "client_credentials" }), status: 400, error: "invalid_request", text: "AADSTS900144: The request body must contain the following parameter: 'client_id'." },
-    { name: "other grant", form: () => ({ ...SECRET, grant_type: "password" }), status: 400, error: "unsupported_grant_type", text: "AADSTS70003: " },
-    { name: "unknown tenant", path: `/${APP}/oauth2/v2.0/token`, form: () => SECRET, status: 400, error: "invalid_tenant", text: `AADSTS90002: Tenant '${APP}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.` },
-    { name: "no tenant", path: "/common/oauth2/v2.0/token", form: () => SECRET, status: 400, error: "invalid_request", text: "AADSTS50059: No tenant-identifying information found" },
-    { name: "unknown app", form: () => ({ ...SECRET, client_id: TENANT }), status: 400, error: "unauthorized_client", text: `AADSTS700016: Application with identifier '${TENANT}' was not found in the directory 'Contoso'. ` },
-    { name: "unknown resource", form: () => ({ ...SECRET, scope: "https://foo/.default" }), status: 400, error: "invalid_resource", text: "AADSTS500011: The resource principal named https://foo was not found in the tenant named Contoso. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant. " },
-    { name: "scope without suffix", form: () => ({ ...SECRET, scope: "https://foo.microsoft.com" }), status: 400, error: "invalid_scope", text: "AADSTS70011: The provided value for the input parameter 'scope' is not valid. The scope https://foo.microsoft.com is not valid. " },
-    { name: "wrong secret", form: () => ({ ...SECRET, client_secret: "x" }), status: 401, error: "invalid_client", text: `AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '${APP}'. ` },
-    { name: "expired secret", form: () => ({ ...SECRET, client_secret: "old" }), status: 401, error: "invalid_client", text: `AADSTS7000222: The provided client secret keys for app '${APP}' are expired. ` },
-    { name: "no credential", form: () => ({ grant_type: "client_credentials", client_id: APP, scope: SCOPE }), status: 401, error: "invalid_client", text: "AADSTS7000216: 'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type. " },
+    {
+      name: "no grant",
+      form: () => ({ client_id: APP }),
+      status: 400,
+      error: "invalid_request",
+      text: "AADSTS900144: The request body must contain the following parameter: 'grant_type'.",
+    },
+    {
+      name: "no client",
+      form: () => ({ grant_type: "client_credentials" }),
+      status: 400,
+      error: "invalid_request",
+      text: "AADSTS900144: The request body must contain the following parameter: 'client_id'.",
+    },
+    {
+      name: "other grant",
+      form: () => ({ ...SECRET, grant_type: "password" }),
+      status: 400,
+      error: "unsupported_grant_type",
+      text: "AADSTS70003: ",
+    },
+    {
+      name: "unknown tenant",
+      path: `/${APP}/oauth2/v2.0/token`,
+      form: () => SECRET,
+      status: 400,
+      error: "invalid_tenant",
+      text: `AADSTS90002: Tenant '${APP}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.`,
+    },
+    {
+      name: "no tenant",
+      path: "/common/oauth2/v2.0/token",
+      form: () => SECRET,
+      status: 400,
+      error: "invalid_request",
+      text: "AADSTS50059: No tenant-identifying information found",
+    },
+    {
+      name: "unknown app",
+      form: () => ({ ...SECRET, client_id: TENANT }),
+      status: 400,
+      error: "unauthorized_client",
+      text: `AADSTS700016: Application with identifier '${TENANT}' was not found in the directory 'Contoso'. `,
+    },
+    {
+      name: "unknown resource",
+      form: () => ({ ...SECRET, scope: "https://foo/.default" }),
+      status: 400,
+      error: "invalid_resource",
+      text: "AADSTS500011: The resource principal named https://foo was not found in the tenant named Contoso. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant. ",
+    },
+    {
+      name: "scope without suffix",
+      form: () => ({ ...SECRET, scope: "https://foo.microsoft.com" }),
+      status: 400,
+      error: "invalid_scope",
+      text: "AADSTS70011: The provided value for the input parameter 'scope' is not valid. The scope https://foo.microsoft.com is not valid. ",
+    },
+    {
+      name: "wrong secret",
+      form: () => ({ ...SECRET, client_secret: "x" }),
+      status: 401,
+      error: "invalid_client",
+      text: `AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '${APP}'. `,
+    },
+    {
+      name: "expired secret",
+      form: () => ({ ...SECRET, client_secret: "old" }),
+      status: 401,
+      error: "invalid_client",
+      text: `AADSTS7000222: The provided client secret keys for app '${APP}' are expired. `,
+    },
+    {
+      name: "no credential",
+      form: () => ({ grant_type: "client_credentials", client_id: APP, scope: SCOPE }),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS7000216: 'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type. ",
+    },
     { name: "no JWT", form: () => assertionForm("x.y.z"), status: 401, error: "invalid_client", text: "AADSTS50027: " },
-    { name: "unregistered certificate", form: () => assertionForm(certificateAssertion({ header: { "x5t#S256": "x" } })), status: 401, error: "invalid_client", text: "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found., " },
-    { name: "bad signature", form: () => assertionForm(certificateAssertion({}).replace(/.$/, (last) => (last === "A" ? "Q" : "A")).replace(/\.[^.]{8}(?=[^.]*$)/, ".AAAAAAAA")), status: 401, error: "invalid_client", text: "AADSTS700027: Client assertion contains an invalid signature. " },
+    {
+      name: "unregistered certificate",
+      form: () => assertionForm(certificateAssertion({ header: { "x5t#S256": "x" } })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found., ",
+    },
+    {
+      name: "bad signature",
+      form: () =>
+        assertionForm(
+          certificateAssertion({})
+            .replace(/.$/, (last) => (last === "A" ? "Q" : "A"))
+            .replace(/\.[^.]{8}(?=[^.]*$)/, ".AAAAAAAA"),
+        ),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700027: Client assertion contains an invalid signature. ",
+    },
     {
       name: "assertion too old",
       form: () => assertionForm(certificateAssertion({ claims: { nbf: seconds() - 7200, exp: seconds() - 3600 } })),
@@ -168,24 +286,100 @@ describe("refusals", () => {
       error: "invalid_client",
       text: "AADSTS700024: Client assertion is not within its valid time range. Current time: 2026-03-01T12:00:00.2500000Z, assertion valid from 2026-03-01T10:00:00.0000000Z, expiry time of assertion 2026-03-01T11:00:00.0000000Z. ",
     },
-    { name: "assertion for somebody else", form: () => assertionForm(certificateAssertion({ claims: { aud: "https://evil.example/" } })), status: 401, error: "invalid_client", text: "AADSTS700023: " },
-    { name: "federated: issuer", form: () => assertionForm(federatedToken({ iss: "https://other/" })), status: 401, error: "invalid_client", text: "AADSTS700211: No matching federated identity record found for presented assertion issuer 'https://other/'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation" },
-    { name: "federated: trailing slash of the issuer", form: () => assertionForm(federatedToken({ iss: cluster.issuer.slice(0, -1) })), status: 401, error: "invalid_client", text: "AADSTS700211: " },
-    { name: "federated: audience", form: () => assertionForm(federatedToken({ aud: "sts" })), status: 401, error: "invalid_client", text: "AADSTS700212: No matching federated identity record found for presented assertion audience 'sts'. " },
-    { name: "federated: subject", form: () => assertionForm(federatedToken({ sub: "me" })), status: 401, error: "invalid_client", text: "AADSTS700213: No matching federated identity record found for presented assertion subject 'me'. " },
-    { name: "federated: subject's case", form: () => assertionForm(federatedToken({ sub: "system:serviceaccount:demo:APP" })), status: 401, error: "invalid_client", text: /^AADSTS7002138: .* The subject matches with case-insensitive comparison, but not with case-sensitive comparison\. / },
-    { name: "federated: no iat", form: () => assertionForm(federatedToken({ iat: undefined })), status: 400, error: "invalid_request", text: "AADSTS70023: External OIDC Provider token must have a lifetime of less than or equal to 1.01:00:00. " },
-    { name: "federated: lives too long", form: () => assertionForm(federatedToken({ exp: seconds() + 90_001 })), status: 400, error: "invalid_request", text: "AADSTS70023: " },
-    { name: "federated: expired", form: () => assertionForm(federatedToken({ iat: seconds() - 7200, exp: seconds() - 3600 })), status: 401, error: "invalid_client", text: "AADSTS700024: " },
-    { name: "federated: unknown key", form: () => assertionForm(federatedToken({}, { kid: "gone" })), status: 401, error: "invalid_client", text: "AADSTS700027: " },
-    { name: "federated: Entra's own token", form: () => assertionForm(federatedToken({ iss: `https://sts.windows.net/${TENANT}/` })), status: 401, error: "invalid_client", text: "AADSTS700222: AAD-issued tokens may not be used for federated identity flows. " },
+    {
+      name: "assertion for somebody else",
+      form: () => assertionForm(certificateAssertion({ claims: { aud: "https://evil.example/" } })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700023: ",
+    },
+    {
+      name: "federated: issuer",
+      form: () => assertionForm(federatedToken({ iss: "https://other/" })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700211: No matching federated identity record found for presented assertion issuer 'https://other/'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation",
+    },
+    {
+      name: "federated: trailing slash of the issuer",
+      form: () => assertionForm(federatedToken({ iss: cluster.issuer.slice(0, -1) })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700211: ",
+    },
+    {
+      name: "federated: audience",
+      form: () => assertionForm(federatedToken({ aud: "sts" })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700212: No matching federated identity record found for presented assertion audience 'sts'. ",
+    },
+    {
+      name: "federated: subject",
+      form: () => assertionForm(federatedToken({ sub: "me" })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700213: No matching federated identity record found for presented assertion subject 'me'. ",
+    },
+    {
+      name: "federated: subject's case",
+      form: () => assertionForm(federatedToken({ sub: "system:serviceaccount:demo:APP" })),
+      status: 401,
+      error: "invalid_client",
+      text: /^AADSTS7002138: .* The subject matches with case-insensitive comparison, but not with case-sensitive comparison\. /,
+    },
+    {
+      name: "federated: no iat",
+      form: () => assertionForm(federatedToken({ iat: undefined })),
+      status: 400,
+      error: "invalid_request",
+      text: "AADSTS70023: External OIDC Provider token must have a lifetime of less than or equal to 1.01:00:00. ",
+    },
+    {
+      name: "federated: lives too long",
+      form: () => assertionForm(federatedToken({ exp: seconds() + 90_001 })),
+      status: 400,
+      error: "invalid_request",
+      text: "AADSTS70023: ",
+    },
+    {
+      name: "federated: expired",
+      form: () => assertionForm(federatedToken({ iat: seconds() - 7200, exp: seconds() - 3600 })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700024: ",
+    },
+    {
+      name: "federated: unknown key",
+      form: () => assertionForm(federatedToken({}, { kid: "gone" })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700027: ",
+    },
+    {
+      name: "federated: Entra's own token",
+      form: () => assertionForm(federatedToken({ iss: `https://sts.windows.net/${TENANT}/` })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700222: AAD-issued tokens may not be used for federated identity flows. ",
+    },
   ])("$name", async ({ path, form, status, error, text }) => {
-    const reply = await cloud.entra(path ?? V2, form(), { "client-request-id": "99999999-0000-4000-8000-000000000000" });
+    const reply = await cloud.entra(path ?? V2, form(), {
+      "client-request-id": "99999999-0000-4000-8000-000000000000",
+    });
     const body = reply.json();
     expect({ status: reply.status, error: body.error }).toEqual({ status, error });
     if (typeof text === "string") expect(body.error_description.startsWith(text), body.error_description).toBe(true);
     else expect(body.error_description).toMatch(text);
-    expect(Object.keys(body)).toEqual(["error", "error_description", "error_codes", "timestamp", "trace_id", "correlation_id", "error_uri"]);
+    expect(Object.keys(body)).toEqual([
+      "error",
+      "error_description",
+      "error_codes",
+      "timestamp",
+      "trace_id",
+      "correlation_id",
+      "error_uri",
+    ]);
     const code = Number(/^AADSTS(\d+)/.exec(body.error_description)?.[1]);
     expect(body).toMatchObject({
       error_codes: [code],
@@ -193,19 +387,25 @@ describe("refusals", () => {
       correlation_id: "99999999-0000-4000-8000-000000000000",
       error_uri: `https://login.microsoftonline.com/error?code=${code}`,
     });
-    expect(body.error_description).toContain(` Trace ID: ${body.trace_id} Correlation ID: ${body.correlation_id} Timestamp: 2026-03-01 12:00:00Z`);
+    expect(body.error_description).toContain(
+      ` Trace ID: ${body.trace_id} Correlation ID: ${body.correlation_id} Timestamp: 2026-03-01 12:00:00Z`,
+    );
   });
 
   test("an app without federated credentials, an issuer that does not answer, a key past the hundredth", async () => {
     const { state } = cloud.emulator;
     const clientId = randomUUID();
-    const code = async (): Promise<number> => (await cloud.entra(V2, { ...assertionForm(federatedToken({})), client_id: clientId })).json().error_codes?.[0];
+    const code = async (): Promise<number> =>
+      (await cloud.entra(V2, { ...assertionForm(federatedToken({})), client_id: clientId })).json().error_codes?.[0];
     state.addApp({ clientId, tenantId: TENANT });
     expect(await code()).toBe(70025);
     const crowded = await startTestIssuer({ keys: 101 });
     state.addApp({ clientId, tenantId: TENANT, federatedCredentials: [{ issuer: crowded.issuer, subject: "s" }] });
     const assertion = crowded.token(cloud.clock.now(), { sub: "s", aud: "api://AzureADTokenExchange" });
-    const answer = (): Promise<number> => cloud.entra(V2, { ...assertionForm(assertion), client_id: clientId }).then((reply) => reply.json().error_codes[0]);
+    const answer = (): Promise<number> =>
+      cloud
+        .entra(V2, { ...assertionForm(assertion), client_id: clientId })
+        .then((reply) => reply.json().error_codes[0]);
     expect(await answer()).toBe(700027);
     crowded.close();
     await expect.poll(answer).toBe(90061);
@@ -216,9 +416,18 @@ test("a new federated credential of an identity takes its time", async () => {
   const { state } = cloud.emulator;
   state.configure({ federationPropagationMs: 120_000 });
   const path = `${identityId("id1")}/federatedIdentityCredentials/c1`;
-  const body = { properties: { issuer: cluster.issuer, subject: "system:serviceaccount:demo:app", audiences: ["api://AzureADTokenExchange"] } };
+  const body = {
+    properties: {
+      issuer: cluster.issuer,
+      subject: "system:serviceaccount:demo:app",
+      audiences: ["api://AzureADTokenExchange"],
+    },
+  };
   expect((await cloud.arm("PUT", path, { body, version: "2023-01-31" })).status).toBe(201);
-  const form = (): Record<string, string> => ({ ...assertionForm(federatedToken({})), client_id: "aaaaaaaa-0000-4000-8000-000000000001" });
+  const form = (): Record<string, string> => ({
+    ...assertionForm(federatedToken({})),
+    client_id: "aaaaaaaa-0000-4000-8000-000000000001",
+  });
   const early = (await cloud.entra(V2, form())).json();
   expect(early).toMatchObject({ error: "invalid_request", error_codes: [70021] });
   expect(early.error_description).toContain(

@@ -60,7 +60,12 @@ export const resourceNotFound = (resource: string, tenant: string): EntraError =
   );
 
 export const invalidScope = (scope: string): EntraError =>
-  entraError(70011, 400, "invalid_scope", `The provided value for the input parameter 'scope' is not valid. The scope ${scope} is not valid.`);
+  entraError(
+    70011,
+    400,
+    "invalid_scope",
+    `The provided value for the input parameter 'scope' is not valid. The scope ${scope} is not valid.`,
+  );
 
 export const invalidSecret = (clientId: string): EntraError =>
   entraError(
@@ -86,7 +91,8 @@ export const credentialRequired = (): EntraError =>
     "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
   );
 
-export const malformedAssertion = (): EntraError => entraError(50027, 401, "invalid_client", "JWT token is invalid or malformed.");
+export const malformedAssertion = (): EntraError =>
+  entraError(50027, 401, "invalid_client", "JWT token is invalid or malformed.");
 
 export const certificateNotRegistered = (): EntraError =>
   entraError(
@@ -113,10 +119,20 @@ export const assertionOutOfTime = (o: { now: number; from: number; until: number
   );
 
 export const assertionClientMismatch = (): EntraError =>
-  entraError(700021, 401, "invalid_client", "Client assertion application identifier doesn't match 'client_id' parameter.");
+  entraError(
+    700021,
+    401,
+    "invalid_client",
+    "Client assertion application identifier doesn't match 'client_id' parameter.",
+  );
 
 export const assertionAudienceMismatch = (): EntraError =>
-  entraError(700023, 401, "invalid_client", `Client assertion audience claim does not match Realm issuer. Review the documentation at ${CERTIFICATE_DOCS} .`);
+  entraError(
+    700023,
+    401,
+    "invalid_client",
+    `Client assertion audience claim does not match Realm issuer. Review the documentation at ${CERTIFICATE_DOCS} .`,
+  );
 
 export interface FederatedAssertion {
   readonly issuer: string;
@@ -133,7 +149,8 @@ export const noMatchingCredential = ({ issuer, subject, audience }: FederatedAss
   );
 
 export const issuerMismatch = ({ issuer }: FederatedAssertion): EntraError => mismatch(700211, "issuer", issuer);
-export const audienceMismatch = ({ audience }: FederatedAssertion): EntraError => mismatch(700212, "audience", audience);
+export const audienceMismatch = ({ audience }: FederatedAssertion): EntraError =>
+  mismatch(700212, "audience", audience);
 export const subjectMismatch = ({ subject }: FederatedAssertion): EntraError => mismatch(700213, "subject", subject);
 
 export const subjectCaseMismatch = ({ subject }: FederatedAssertion): EntraError =>
@@ -154,12 +171,23 @@ function mismatch(code: number, what: string, value: string): EntraError {
 }
 
 export const assertionLifetime = (): EntraError =>
-  entraError(70023, 400, "invalid_request", "External OIDC Provider token must have a lifetime of less than or equal to 1.01:00:00.");
+  entraError(
+    70023,
+    400,
+    "invalid_request",
+    "External OIDC Provider token must have a lifetime of less than or equal to 1.01:00:00.",
+  );
 
 export const noFederatedCredentials = (clientId: string, name: string): EntraError =>
-  entraError(70025, 401, "invalid_client", `The client '${clientId}'(${name}) has no configured federated identity credentials.`);
+  entraError(
+    70025,
+    401,
+    "invalid_client",
+    `The client '${clientId}'(${name}) has no configured federated identity credentials.`,
+  );
 
-export const issuerUnreachable = (): EntraError => entraError(90061, 400, "invalid_request", "Request to External OIDC endpoint failed.");
+export const issuerUnreachable = (): EntraError =>
+  entraError(90061, 400, "invalid_request", "Request to External OIDC endpoint failed.");
 
 export const ownTokenRefused = (): EntraError =>
   entraError(700222, 401, "invalid_client", "AAD-issued tokens may not be used for federated identity flows.");
@@ -200,7 +228,10 @@ export function entraErrorByCode(code: number, params: Params, now: number): Ent
 }
 
 /** The answer for an error; `correlationId` is the one the client sent. */
-export function entraErrorReply(error: EntraError, o: { now: number; correlationId?: string | undefined; authority?: string }): WireReply {
+export function entraErrorReply(
+  error: EntraError,
+  o: { now: number; correlationId?: string | undefined; authority?: string },
+): WireReply {
   const traceId = randomUUID();
   const correlationId = o.correlationId ?? randomUUID();
   const timestamp = seconds(o.now);
@@ -216,7 +247,10 @@ export function entraErrorReply(error: EntraError, o: { now: number; correlation
 }
 
 /** The description of AADSTS500011 alone, as IMDS forwards it. */
-export function unknownResourceDescription(state: AzureState, o: { resource: string; tenantId: string; now: number }): string {
+export function unknownResourceDescription(
+  state: AzureState,
+  o: { resource: string; tenantId: string; now: number },
+): string {
   const tenant = state.directory.tenant(o.tenantId)?.displayName ?? o.tenantId;
   return describe(resourceNotFound(o.resource, tenant), {
     traceId: randomUUID(),

@@ -48,8 +48,10 @@ export async function checkFederatedAssertion(o: {
   if (issuer === undefined || subject === undefined) return malformedAssertion();
   if (o.credentials.length === 0) return noFederatedCredentials(o.clientId, o.displayName);
   const match = matchCredential({ issuer, subject, audiences: audiences(claims) }, o.credentials);
-  if (match.error !== undefined) return match.error.code === 700211 && OWN_ISSUER.test(issuer) ? ownTokenRefused() : match.error;
-  if (match.credential.createdAt + state.settings.federationPropagationMs > now) return noMatchingCredential(match.presented);
+  if (match.error !== undefined)
+    return match.error.code === 700211 && OWN_ISSUER.test(issuer) ? ownTokenRefused() : match.error;
+  if (match.credential.createdAt + state.settings.federationPropagationMs > now)
+    return noMatchingCredential(match.presented);
 
   const issuedAt = timeClaim(claims, "iat");
   const until = timeClaim(claims, "exp");
@@ -60,7 +62,9 @@ export async function checkFederatedAssertion(o: {
   const keys = await issuerKeys(issuer, state, o.fetchJson);
   if (keys === undefined) return issuerUnreachable();
   const kid = stringOf(jwt.header["kid"]);
-  const candidates = keys.filter((key) => kid === undefined || key["kid"] === kid).flatMap((key) => publicKey(key) ?? []);
+  const candidates = keys
+    .filter((key) => kid === undefined || key["kid"] === kid)
+    .flatMap((key) => publicKey(key) ?? []);
   return candidates.some((key) => verifySignature(jwt, key, ["RS256"])) ? undefined : invalidSignature(kid ?? "");
 }
 
@@ -81,11 +85,17 @@ function matchCredential(
     const insensitive = ofIssuer.some((credential) => credential.subject.toLowerCase() === o.subject.toLowerCase());
     return { error: insensitive ? subjectCaseMismatch(presented) : subjectMismatch(presented) };
   }
-  const credential = ofSubject.find((candidate) => candidate.audiences.some((audience) => o.audiences.includes(audience)));
+  const credential = ofSubject.find((candidate) =>
+    candidate.audiences.some((audience) => o.audiences.includes(audience)),
+  );
   return credential === undefined ? { error: audienceMismatch(presented) } : { credential, presented };
 }
 
-async function issuerKeys(issuer: string, state: AzureState, fetchJson: FetchJson): Promise<readonly JsonObject[] | undefined> {
+async function issuerKeys(
+  issuer: string,
+  state: AzureState,
+  fetchJson: FetchJson,
+): Promise<readonly JsonObject[] | undefined> {
   const endpoint = state.settings.issuers.find((candidate) => candidate.issuer === issuer);
   const base = (endpoint?.url ?? issuer).replace(/\/$/, "");
   try {

@@ -20,7 +20,10 @@ export class SigningKey {
 
   /** `privateKeyPem`: an RSA key to use instead of a new one. */
   constructor(now: () => number, privateKeyPem?: string) {
-    this.#key = privateKeyPem === undefined ? generate(now) : Promise.resolve(withCertificate(createPrivateKey(privateKeyPem), now));
+    this.#key =
+      privateKeyPem === undefined
+        ? generate(now)
+        : Promise.resolve(withCertificate(createPrivateKey(privateKeyPem), now));
   }
 
   /** A JWT as Entra makes them: RS256, the key named twice. */
@@ -28,7 +31,9 @@ export class SigningKey {
     const { privateKey, kid } = await this.#key;
     const content = `${base64url({ typ: "JWT", alg: "RS256", x5t: kid, kid })}.${base64url(claims)}`;
     const signature = await new Promise<Buffer>((resolve, reject) => {
-      sign("sha256", Buffer.from(content), privateKey, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
+      sign("sha256", Buffer.from(content), privateKey, (error, bytes) =>
+        error === null ? resolve(bytes) : reject(error),
+      );
     });
     return `${content}.${signature.toString("base64url")}`;
   }
@@ -38,7 +43,8 @@ export class SigningKey {
     const [header, payload, signature, ...rest] = token.split(".");
     if (header === undefined || payload === undefined || signature === undefined || rest.length > 0) return undefined;
     const { publicKey } = await this.#key;
-    if (!verify("sha256", Buffer.from(`${header}.${payload}`), publicKey, Buffer.from(signature, "base64url"))) return undefined;
+    if (!verify("sha256", Buffer.from(`${header}.${payload}`), publicKey, Buffer.from(signature, "base64url")))
+      return undefined;
     const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
     return isJsonObject(claims) ? claims : undefined;
   }
@@ -58,7 +64,9 @@ export class SigningKey {
 
 async function generate(now: () => number): Promise<Key> {
   const privateKey = await new Promise<KeyObject>((resolve, reject) => {
-    generateKeyPair("rsa", { modulusLength: 2048 }, (error, _publicHalf, privateHalf) => (error === null ? resolve(privateHalf) : reject(error)));
+    generateKeyPair("rsa", { modulusLength: 2048 }, (error, _publicHalf, privateHalf) =>
+      error === null ? resolve(privateHalf) : reject(error),
+    );
   });
   return withCertificate(privateKey, now);
 }
@@ -81,4 +89,3 @@ function withCertificate(privateKey: KeyObject, now: () => number): Key {
 function base64url(value: JsonObject): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
-

@@ -49,7 +49,10 @@ export class TokenEndpoint {
     this.#fetchJson = o.fetchJson;
   }
 
-  async answer(request: WireRequest, o: { tenant: string; version: 1 | 2; exchange: Exchange }): Promise<WireReply | EntraError> {
+  async answer(
+    request: WireRequest,
+    o: { tenant: string; version: 1 | 2; exchange: Exchange },
+  ): Promise<WireReply | EntraError> {
     const form = new URLSearchParams(request.body);
     const basic = basicCredentials(request.headers.authorization);
     const grant = parameter(form, "grant_type");
@@ -75,12 +78,24 @@ export class TokenEndpoint {
 
   #client(clientId: string): Client | undefined {
     const app = this.#state.directory.app(clientId);
-    if (app !== undefined) return { principal: app.principal, app, federatedCredentials: [...app.federatedCredentials.values()] };
+    if (app !== undefined)
+      return { principal: app.principal, app, federatedCredentials: [...app.federatedCredentials.values()] };
     const identity = this.#state.identities.byClientId(clientId);
-    return identity && { principal: identity.principal, app: undefined, federatedCredentials: [...identity.federatedCredentials.values()] };
+    return (
+      identity && {
+        principal: identity.principal,
+        app: undefined,
+        federatedCredentials: [...identity.federatedCredentials.values()],
+      }
+    );
   }
 
-  async #prove(request: WireRequest, form: URLSearchParams, client: Client, secret: string | undefined): Promise<ClientProof | EntraError> {
+  async #prove(
+    request: WireRequest,
+    form: URLSearchParams,
+    client: Client,
+    secret: string | undefined,
+  ): Promise<ClientProof | EntraError> {
     const { clientId, displayName } = client.principal;
     const assertion = parameter(form, "client_assertion");
     if (assertion !== undefined) {
@@ -129,11 +144,23 @@ export class TokenEndpoint {
 
   async #issue(principal: Principal, resource: string, proof: ClientProof, version: 1 | 2): Promise<WireReply> {
     const lifetimeS = this.#state.settings.tokenSeconds.app;
-    const token = await issueAccessToken({ key: this.#key, principal, resource, proof, lifetimeS, now: this.#state.clock.now() });
+    const token = await issueAccessToken({
+      key: this.#key,
+      principal,
+      resource,
+      proof,
+      lifetimeS,
+      now: this.#state.clock.now(),
+    });
     const expiresIn = lifetimeS - 1;
     // Version 1 writes texts, version 2 numbers.
     return version === 2
-      ? entraJson(200, { token_type: "Bearer", expires_in: expiresIn, ext_expires_in: expiresIn, access_token: token.text })
+      ? entraJson(200, {
+          token_type: "Bearer",
+          expires_in: expiresIn,
+          ext_expires_in: expiresIn,
+          access_token: token.text,
+        })
       : entraJson(200, {
           token_type: "Bearer",
           expires_in: String(expiresIn),

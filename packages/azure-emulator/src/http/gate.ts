@@ -26,7 +26,12 @@ export interface Service {
   admit?(request: WireRequest, facts: RequestFacts): WireReply | (() => void);
   answer(request: WireRequest, exchange: Exchange): Promise<WireReply>;
   /** The error that a fault names; undefined when there is none of this name. */
-  namedError(name: string, params: Readonly<Record<string, string>>, request: WireRequest, facts: RequestFacts): WireReply | undefined;
+  namedError(
+    name: string,
+    params: Readonly<Record<string, string>>,
+    request: WireRequest,
+    facts: RequestFacts,
+  ): WireReply | undefined;
 }
 
 /** Logs, delays and breaks requests on their way to a service. */
@@ -93,7 +98,10 @@ export class Gate {
     const admission = service.admit?.(request, exchange.facts);
     if (typeof admission === "object") return admission;
     try {
-      const wait = struck.reduce((sum, { fault }) => sum + (fault.delayMs ?? 0), this.#state.settings.latencyMs[service.name]);
+      const wait = struck.reduce(
+        (sum, { fault }) => sum + (fault.delayMs ?? 0),
+        this.#state.settings.latencyMs[service.name],
+      );
       await delay(this.#clock, wait, gone);
       if (gone.aborted) return "none";
       for (const { fault } of struck) {
@@ -106,7 +114,9 @@ export class Gate {
         if (fault.error === undefined) continue;
         const named = service.namedError(fault.error, fault.params ?? {}, request, exchange.facts);
         if (named !== undefined) return named;
-        throw new Error(`fault names error "${fault.error}", which ${service.name} does not have; see the README's tables`);
+        throw new Error(
+          `fault names error "${fault.error}", which ${service.name} does not have; see the README's tables`,
+        );
       }
       return await service.answer(request, exchange);
     } finally {
@@ -146,7 +156,8 @@ function send(response: ServerResponse, message: IncomingMessage, reply: WireRep
   response.sendDate = true;
   for (const [name, value] of reply.headers) response.setHeader(name, typeof value === "string" ? value : [...value]);
   const bodyless = reply.status === 204 || reply.status === 304;
-  if (!bodyless && !response.hasHeader("content-length")) response.setHeader("Content-Length", Buffer.byteLength(reply.body));
+  if (!bodyless && !response.hasHeader("content-length"))
+    response.setHeader("Content-Length", Buffer.byteLength(reply.body));
   // Only writeHead takes an empty reason phrase for one.
   if (reply.reason === undefined) response.writeHead(reply.status);
   else response.writeHead(reply.status, reply.reason);

@@ -11,7 +11,9 @@ export class Listener {
 
   constructor(handler: RequestListener, tls?: { certificatePem: string; keyPem: string }) {
     this.#server =
-      tls === undefined ? createHttpServer(handler) : createHttpsServer({ cert: tls.certificatePem, key: tls.keyPem }, handler);
+      tls === undefined
+        ? createHttpServer(handler)
+        : createHttpsServer({ cert: tls.certificatePem, key: tls.keyPem }, handler);
     this.#server.keepAliveTimeout = 120_000;
     this.#server.on("connection", (socket: Socket) => this.#track(socket));
     // A client that does not trust the certificate, or hangs up, is no event worth ending the process for.
@@ -39,7 +41,9 @@ export class Listener {
   }
 
   async close(): Promise<void> {
-    const closing = [...this.#guests, this.#server].filter((server) => server.listening).map((server) => closed(server));
+    const closing = [...this.#guests, this.#server]
+      .filter((server) => server.listening)
+      .map((server) => closed(server));
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(closing);
   }

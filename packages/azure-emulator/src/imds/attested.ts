@@ -9,9 +9,15 @@ import { distinguishedName, signatureAlgorithm } from "../tls/certificate.ts";
 import { json, metadataError } from "./replies.ts";
 
 /** `GET /metadata/attested/document`: the machine's data as signed PKCS#7, with the emulator's own certificate inside. */
-export async function attestedDocument(state: AzureState, key: SigningKey, machine: Machine, request: WireRequest): Promise<WireReply> {
+export async function attestedDocument(
+  state: AzureState,
+  key: SigningKey,
+  machine: Machine,
+  request: WireRequest,
+): Promise<WireReply> {
   const nonce = parameter(request.query, "nonce");
-  if (nonce !== undefined && !/^\d{1,10}$/.test(nonce)) return metadataError(400, "Bad request. nonce must be at most 10 digits");
+  if (nonce !== undefined && !/^\d{1,10}$/.test(nonce))
+    return metadataError(400, "Bad request. nonce must be at most 10 digits");
   const now = state.clock.now();
   const content = {
     licenseType: "",
@@ -23,7 +29,12 @@ export async function attestedDocument(state: AzureState, key: SigningKey, machi
     vmId: machine.instance?.vmId ?? machine.resource.uniqueId,
   };
   const { privateKey, certificate } = await key.material();
-  const signature = signedData(Buffer.from(JSON.stringify(content)), certificate, (bytes) => sign("sha256", bytes, privateKey), signatureAlgorithm(privateKey));
+  const signature = signedData(
+    Buffer.from(JSON.stringify(content)),
+    certificate,
+    (bytes) => sign("sha256", bytes, privateKey),
+    signatureAlgorithm(privateKey),
+  );
   return json(200, { encoding: "pkcs7", signature: signature.toString("base64") });
 }
 
@@ -39,7 +50,12 @@ const SIGNED_DATA = objectIdentifier("1.2.840.113549.1.7.2");
 const SHA256 = sequence(objectIdentifier("2.16.840.1.101.3.4.2.1"), der(0x05));
 
 /** CMS SignedData (RFC 5652 §5) with one signer that is named by issuer and serial number. */
-function signedData(content: Buffer, certificate: Buffer, signBytes: (bytes: Buffer) => Buffer, algorithm: Buffer): Buffer {
+function signedData(
+  content: Buffer,
+  certificate: Buffer,
+  signBytes: (bytes: Buffer) => Buffer,
+  algorithm: Buffer,
+): Buffer {
   const attributes = [
     attribute("1.2.840.113549.1.9.3", DATA),
     attribute("1.2.840.113549.1.9.4", octetString(createHash("sha256").update(content).digest())),
@@ -57,7 +73,13 @@ function signedData(content: Buffer, certificate: Buffer, signBytes: (bytes: Buf
     SIGNED_DATA,
     tagged(
       0,
-      sequence(integer(Buffer.of(1)), set(SHA256), sequence(DATA, tagged(0, octetString(content))), tagged(0, certificate), set(signer)),
+      sequence(
+        integer(Buffer.of(1)),
+        set(SHA256),
+        sequence(DATA, tagged(0, octetString(content))),
+        tagged(0, certificate),
+        set(signer),
+      ),
     ),
   );
 }

@@ -25,7 +25,16 @@ import { TokenRoute } from "./token-route.ts";
 import { EVENT_VERSIONS, IMDS_VERSIONS, NEWEST_VERSIONS } from "./versions.ts";
 
 /** Below `/metadata/`; the first part of the path decides. */
-type Route = "token" | "info" | "unknown-identity" | "instance" | "versions" | "attested" | "scheduledevents" | "loadbalancer" | "unknown";
+type Route =
+  | "token"
+  | "info"
+  | "unknown-identity"
+  | "instance"
+  | "versions"
+  | "attested"
+  | "scheduledevents"
+  | "loadbalancer"
+  | "unknown";
 
 /** The instance metadata service of one machine. */
 export class ImdsService implements Service {
@@ -82,7 +91,9 @@ export class ImdsService implements Service {
       case "scheduledevents":
         return withVersion(request, () => this.#events.answer(request), [...IMDS_VERSIONS, ...EVENT_VERSIONS]);
       case "loadbalancer":
-        return withVersion(request, () => json(200, { loadbalancer: { publicIpAddresses: [], inboundRules: [], outboundRules: [] } }));
+        return withVersion(request, () =>
+          json(200, { loadbalancer: { publicIpAddresses: [], inboundRules: [], outboundRules: [] } }),
+        );
       case "unknown-identity":
         return unknownIdentityPath();
       case "unknown":
@@ -138,7 +149,8 @@ function isIdentity(target: Route): boolean {
  */
 function refuse(request: WireRequest, target: Route): WireReply | undefined {
   if (target === "unknown-identity") return unknownIdentityPath();
-  if (request.method !== "GET" && !(request.method === "POST" && target === "scheduledevents")) return methodNotAllowed();
+  if (request.method !== "GET" && !(request.method === "POST" && target === "scheduledevents"))
+    return methodNotAllowed();
   const error = (message: string): WireReply =>
     isIdentity(target) ? identityError(400, "invalid_request", message) : metadataError(400, `Bad request. ${message}`);
   if (request.headers["x-forwarded-for"] !== undefined) return error("X-Forwarded-For header is not allowed");

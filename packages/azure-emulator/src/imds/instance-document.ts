@@ -85,7 +85,12 @@ function computeFields({ resource, instance, id }: Machine): JsonObject {
     publisher: text(image, "publisher"),
     resourceGroupName: resource.resourceGroup,
     resourceId: id,
-    securityProfile: { encryptionAtHost: "false", secureBootEnabled: "false", securityType: "", virtualTpmEnabled: "false" },
+    securityProfile: {
+      encryptionAtHost: "false",
+      secureBootEnabled: "false",
+      securityType: "",
+      virtualTpmEnabled: "false",
+    },
     sku: text(image, "sku"),
     storageProfile: storageProfile(profile, image),
     subscriptionId: resource.subscriptionId,

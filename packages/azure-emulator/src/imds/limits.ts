@@ -18,7 +18,8 @@ export class ImdsLimits {
     const recent = this.#recent[category];
     while (recent[0] !== undefined && recent[0] <= now - 1000) recent.shift();
     if (perSecond !== undefined && recent.length >= perSecond) return undefined;
-    if (category === "identity" && identityConcurrent !== undefined && this.#active >= identityConcurrent) return undefined;
+    if (category === "identity" && identityConcurrent !== undefined && this.#active >= identityConcurrent)
+      return undefined;
     recent.push(now);
     if (category === "other") return () => undefined;
     this.#active += 1;

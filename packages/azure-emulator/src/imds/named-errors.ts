@@ -1,7 +1,14 @@
 import { unknownResourceDescription } from "../entra/errors.ts";
 import type { WireReply } from "../http/wire.ts";
 import type { AzureState } from "../state/azure-state.ts";
-import { ambiguousIdentity, identityError, identityNotFound, REQUIRED_HEADER, throttled, wireServerError } from "./replies.ts";
+import {
+  ambiguousIdentity,
+  identityError,
+  identityNotFound,
+  REQUIRED_HEADER,
+  throttled,
+  wireServerError,
+} from "./replies.ts";
 
 type Params = Readonly<Record<string, string>>;
 
@@ -23,9 +30,14 @@ const ERRORS: Readonly<Record<string, (params: Params, state: AzureState) => Wir
     ),
   updating: () => identityError(404, "not_found", "IMDS is updating"),
   gone: () => identityError(410, "gone", "IMDS is going through updates; it will be available within 70 seconds"),
-  "unknown-source": (params) => identityError(401, "unknown_source", `Unknown Source ${params["uri"] ?? "http://169.254.169.254"}`),
+  "unknown-source": (params) =>
+    identityError(401, "unknown_source", `Unknown Source ${params["uri"] ?? "http://169.254.169.254"}`),
   unknown: () =>
-    identityError(500, "unknown", "Failed to retrieve token from the Active directory. For details see logs in <file path>"),
+    identityError(
+      500,
+      "unknown",
+      "Failed to retrieve token from the Active directory. For details see logs in <file path>",
+    ),
   restarting: wireServerError,
 };
 

@@ -44,14 +44,19 @@ export class ScheduledEvents {
   }
 
   answer(request: WireRequest): WireReply {
-    return request.method === "POST" ? this.#start(request.body) : json(200, { DocumentIncarnation: this.#incarnation, Events: this.#events });
+    return request.method === "POST"
+      ? this.#start(request.body)
+      : json(200, { DocumentIncarnation: this.#incarnation, Events: this.#events });
   }
 
   #start(body: string): WireReply {
     const ids = requestedIds(body);
     if (ids === undefined) return metadataError(400, "Bad request. StartRequests is missing or malformed");
-    if (ids.some((id) => !this.#events.some((event) => event.EventId === id))) return metadataError(400, "Bad request. EventId is not known");
-    this.#events = this.#events.map((event) => (ids.includes(event.EventId) ? { ...event, EventStatus: "Started", NotBefore: "" } : event));
+    if (ids.some((id) => !this.#events.some((event) => event.EventId === id)))
+      return metadataError(400, "Bad request. EventId is not known");
+    this.#events = this.#events.map((event) =>
+      ids.includes(event.EventId) ? { ...event, EventStatus: "Started", NotBefore: "" } : event,
+    );
     if (ids.length > 0) this.#incarnation += 1;
     return { ...json(200, {}), body: "" };
   }

@@ -38,7 +38,11 @@ export class TokenRoute {
     const objectId = parameter(query, "object_id");
     const resourceIds = ["msi_res_id", "mi_res_id"].flatMap((name) => parameter(query, name) ?? []);
     if ([clientId, objectId, ...resourceIds].filter((id) => id !== undefined).length > 1)
-      return identityError(400, "invalid_request", "The query variables 'client_id', 'object_id' and 'msi_res_id' are mutually exclusive");
+      return identityError(
+        400,
+        "invalid_request",
+        "The query variables 'client_id', 'object_id' and 'msi_res_id' are mutually exclusive",
+      );
 
     const choice = chooseIdentity(this.#state, machine.resource, { clientId, objectId, resourceId: resourceIds[0] });
     if (choice.kind === "not-found") return identityNotFound();
@@ -49,7 +53,11 @@ export class TokenRoute {
       return identityError(
         400,
         "invalid_resource",
-        unknownResourceDescription(this.#state, { resource, tenantId: principal.tenantId, now: this.#state.clock.now() }),
+        unknownResourceDescription(this.#state, {
+          resource,
+          tenantId: principal.tenantId,
+          now: this.#state.clock.now(),
+        }),
       );
 
     const bypass = parameter(query, "bypass_cache") === "true";

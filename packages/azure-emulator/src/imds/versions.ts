@@ -43,4 +43,11 @@ export const FIRST_IDENTITY_VERSION = "2018-02-01";
 export const NEWEST_VERSIONS: readonly string[] = IMDS_VERSIONS.slice(-3).toReversed();
 
 /** Scheduled events have versions of their own besides. */
-export const EVENT_VERSIONS: readonly string[] = ["2017-08-01", "2017-11-01", "2019-01-01", "2019-04-01", "2019-08-01", "2020-07-01"];
+export const EVENT_VERSIONS: readonly string[] = [
+  "2017-08-01",
+  "2017-11-01",
+  "2019-01-01",
+  "2019-04-01",
+  "2019-08-01",
+  "2020-07-01",
+];

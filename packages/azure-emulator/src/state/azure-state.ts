@@ -77,7 +77,8 @@ export class AzureState {
     if (seed.settings !== undefined) this.configure(seed.settings);
     for (const tenant of seed.tenants ?? []) this.directory.addTenant(tenant);
     for (const resource of seed.resources ?? []) this.directory.addResource(resource);
-    for (const { id, displayName, tenantId } of seed.subscriptions ?? []) this.addSubscription(id, { displayName, tenantId });
+    for (const { id, displayName, tenantId } of seed.subscriptions ?? [])
+      this.addSubscription(id, { displayName, tenantId });
     for (const { id, location } of seed.resourceGroups ?? []) this.#addResourceGroupById(id, location);
     for (const app of seed.apps ?? []) this.addApp(app);
     for (const identity of seed.userAssignedIdentities ?? []) this.addIdentity(identity);
@@ -106,7 +107,13 @@ export class AzureState {
   addResourceGroup(subscriptionId: string, name: string, location = DEFAULT_LOCATION): void {
     if (this.subscriptions.get(subscriptionId) === undefined) this.addSubscription(subscriptionId);
     if (this.subscriptions.resourceGroup(subscriptionId, name) === undefined)
-      this.subscriptions.addResourceGroup({ id: resourceGroupId(subscriptionId, name), subscriptionId, name, location, tags: {} });
+      this.subscriptions.addResourceGroup({
+        id: resourceGroupId(subscriptionId, name),
+        subscriptionId,
+        name,
+        location,
+        tags: {},
+      });
   }
 
   addApp(app: SeedApp): App {
@@ -120,7 +127,10 @@ export class AzureState {
       secrets: (app.secrets ?? []).map((secret) =>
         typeof secret === "string"
           ? { value: secret, expiresAt: undefined }
-          : { value: secret.value, expiresAt: secret.expiresAt === undefined ? undefined : new Date(secret.expiresAt).getTime() },
+          : {
+              value: secret.value,
+              expiresAt: secret.expiresAt === undefined ? undefined : new Date(secret.expiresAt).getTime(),
+            },
       ),
       certificatesPem: app.certificates ?? [],
       trustedSubjects: app.trustedSubjects ?? [],
@@ -210,7 +220,9 @@ export class AzureState {
     const principal = this.principal(o.principal);
     const role = this.roles.definition(o.role);
     if (principal === undefined)
-      throw new Error(`roleAssignments: principal "${o.principal}" is nobody's object id, client id or ARM id; add the app or identity first`);
+      throw new Error(
+        `roleAssignments: principal "${o.principal}" is nobody's object id, client id or ARM id; add the app or identity first`,
+      );
     if (role === undefined)
       throw new Error(
         `roleAssignments: role "${o.role}" is not defined; use one of ${this.roles.definitions.map((d) => d.roleName).join(", ")} or add it to roleDefinitions`,
@@ -281,7 +293,8 @@ export class AzureState {
 
   #require(machineId: string): ComputeResource {
     const resource = this.machineResource(machineId) ?? this.machine(machineId)?.resource;
-    if (resource === undefined) throw new Error(`machine "${machineId}" does not exist; add it to virtualMachines or scaleSets first`);
+    if (resource === undefined)
+      throw new Error(`machine "${machineId}" does not exist; add it to virtualMachines or scaleSets first`);
     return resource;
   }
 
@@ -329,7 +342,8 @@ function emptyContent(): Content {
 function mergeSettings(target: object, changes: object): void {
   const record = target as Record<string, unknown>;
   for (const [name, value] of Object.entries(changes) as [string, unknown][]) {
-    if (!(name in record)) throw new Error(`settings: "${name}" is not a setting; use one of ${Object.keys(record).join(", ")}`);
+    if (!(name in record))
+      throw new Error(`settings: "${name}" is not a setting; use one of ${Object.keys(record).join(", ")}`);
     const current = record[name];
     const nested = isPlain(value) && isPlain(current);
     if (nested) mergeSettings(current, value);

@@ -107,7 +107,14 @@ export class ComputeResource {
   }
 
   /** Applies a write; a running one is preempted. IMDS sees the result `imdsLagMs` after the operation's success. */
-  write(o: { now: number; operation: Operation; identity: IdentityAssignment; body: ResourceBody; imdsLagMs: number; creating?: boolean }): void {
+  write(o: {
+    now: number;
+    operation: Operation;
+    identity: IdentityAssignment;
+    body: ResourceBody;
+    imdsLagMs: number;
+    creating?: boolean;
+  }): void {
     this.settle(o.now);
     const preempted = this.#operation;
     preempted?.preempt(o.now);
@@ -120,7 +127,11 @@ export class ComputeResource {
     this.#creating = o.creating ?? false;
     this.#failed = false;
     if (o.operation.failure === undefined)
-      this.#imds.push({ visibleAt: o.operation.finishesAt + o.imdsLagMs, identity: this.#identity, operation: o.operation });
+      this.#imds.push({
+        visibleAt: o.operation.finishesAt + o.imdsLagMs,
+        identity: this.#identity,
+        operation: o.operation,
+      });
   }
 
   markDeleting(operation: Operation): void {
@@ -161,7 +172,9 @@ export class ComputeResource {
     const visible = this.#imds.findLastIndex((entry) => entry.visibleAt <= now);
     if (visible > 0) this.#imds.splice(0, visible);
     const first = this.#imds[0];
-    return first !== undefined && first.visibleAt <= now ? first.identity : { userAssigned: new Map(), system: undefined };
+    return first !== undefined && first.visibleAt <= now
+      ? first.identity
+      : { userAssigned: new Map(), system: undefined };
   }
 }
 
@@ -172,5 +185,7 @@ function adopt(
   successor: Operation,
 ): ReadonlyMap<string, AttachedIdentity> {
   if (preempted === undefined) return entries;
-  return new Map([...entries].map(([key, entry]) => [key, entry.since === preempted ? { ...entry, since: successor } : entry]));
+  return new Map(
+    [...entries].map(([key, entry]) => [key, entry.since === preempted ? { ...entry, since: successor } : entry]),
+  );
 }

@@ -79,14 +79,18 @@ export function resize(scaleSet: ComputeResource, capacity: number, now: number)
 const highest = new WeakMap<ComputeResource, number>();
 
 function nextInstanceId(scaleSet: ComputeResource): number {
-  const next = Math.max(highest.get(scaleSet) ?? 0, ...scaleSet.instances.map((instance) => Number(instance.instanceId) + 1));
+  const next = Math.max(
+    highest.get(scaleSet) ?? 0,
+    ...scaleSet.instances.map((instance) => Number(instance.instanceId) + 1),
+  );
   highest.set(scaleSet, next);
   return next;
 }
 
 function stringAt(scaleSet: ComputeResource, name: string): string | undefined {
   const profile = scaleSet.body.properties["virtualMachineProfile"];
-  const os = typeof profile === "object" && profile !== null && "osProfile" in profile ? profile["osProfile"] : undefined;
+  const os =
+    typeof profile === "object" && profile !== null && "osProfile" in profile ? profile["osProfile"] : undefined;
   const value = typeof os === "object" && os !== null && name in os ? (os as Record<string, unknown>)[name] : undefined;
   return typeof value === "string" ? value : undefined;
 }

@@ -99,7 +99,9 @@ export class Directory {
       certificates: app.certificatesPem.map((pem) => new X509Certificate(pem)),
       trustedSubjects: app.trustedSubjects,
       identifierUris: app.identifierUris,
-      federatedCredentials: new Map(app.federatedCredentials.map((credential) => [credential.name.toLowerCase(), credential])),
+      federatedCredentials: new Map(
+        app.federatedCredentials.map((credential) => [credential.name.toLowerCase(), credential]),
+      ),
     };
     this.#apps.set(app.clientId.toLowerCase(), added);
     this.addPrincipal(principal);
@@ -150,7 +152,9 @@ export class Directory {
   knowsResource(resource: string): boolean {
     const name = withoutSlash(resource);
     if (this.#resources.has(name) || isKnownResource(name)) return true;
-    return this.apps.some((app) => app.identifierUris.some((uri) => withoutSlash(uri) === name) || app.principal.clientId === name);
+    return this.apps.some(
+      (app) => app.identifierUris.some((uri) => withoutSlash(uri) === name) || app.principal.clientId === name,
+    );
   }
 }
 

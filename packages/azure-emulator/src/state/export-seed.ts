@@ -9,7 +9,11 @@ export function exportSeed(state: AzureState): Seed {
   const resources = state.compute.list(state.clock.now());
   const principals = new Set([...state.directory.principals()].map((principal) => principal.objectId.toLowerCase()));
   return {
-    tenants: state.directory.tenants.map(({ id, domain, displayName }) => ({ id, displayName, ...(domain === undefined ? {} : { domain }) })),
+    tenants: state.directory.tenants.map(({ id, domain, displayName }) => ({
+      id,
+      displayName,
+      ...(domain === undefined ? {} : { domain }),
+    })),
     resources: state.directory.resources,
     apps: state.directory.apps.map((app) => ({
       clientId: app.principal.clientId,
@@ -55,7 +59,12 @@ export function exportSeed(state: AzureState): Seed {
         ...attachment(state, vm),
         ...(vm.scaleSetId === undefined ? {} : { scaleSet: vm.scaleSetId }),
       })),
-    roleDefinitions: state.roles.definitions.map(({ name, roleName, actions, notActions }) => ({ name, roleName, actions, notActions })),
+    roleDefinitions: state.roles.definitions.map(({ name, roleName, actions, notActions }) => ({
+      name,
+      roleName,
+      actions,
+      notActions,
+    })),
     roleAssignments: state.roles.assignments
       .filter((assignment) => principals.has(assignment.principalId.toLowerCase()))
       .map(({ principalId, role, scope, name }) => ({ principal: principalId, role: role.name, scope, name })),
@@ -68,11 +77,18 @@ function attachment(state: AzureState, resource: ComputeResource): SeedAttachmen
   const { system, userAssigned } = resource.identity;
   return {
     // A seed cannot attach what is gone.
-    userAssigned: [...userAssigned.values()].filter(({ key }) => state.identities.get(key) !== undefined).map(({ id }) => id),
+    userAssigned: [...userAssigned.values()]
+      .filter(({ key }) => state.identities.get(key) !== undefined)
+      .map(({ id }) => id),
     ...(system === undefined ? {} : { systemAssigned: { principalId: system.objectId, clientId: system.clientId } }),
   };
 }
 
 function federated(credentials: ReadonlyMap<string, FederatedCredential>): SeedFederatedCredential[] {
-  return [...credentials.values()].map(({ name, issuer, subject, audiences }) => ({ name, issuer, subject, audiences }));
+  return [...credentials.values()].map(({ name, issuer, subject, audiences }) => ({
+    name,
+    issuer,
+    subject,
+    audiences,
+  }));
 }

@@ -60,7 +60,9 @@ export class IdentityStore {
       principal,
       location: init.location,
       tags: init.tags ?? {},
-      federatedCredentials: new Map((init.federatedCredentials ?? []).map((credential) => [credential.name.toLowerCase(), credential])),
+      federatedCredentials: new Map(
+        (init.federatedCredentials ?? []).map((credential) => [credential.name.toLowerCase(), credential]),
+      ),
     };
     this.#identities.set(parsed.key, identity);
     this.#directory.addPrincipal(principal);

@@ -6,7 +6,12 @@ import type { SeedScaleSet, SeedVirtualMachine } from "./seed.ts";
 
 const DEFAULT_LOCATION = "westus2";
 const DEFAULT_SIZE = "Standard_DS2_v2";
-const IMAGE: JsonObject = { publisher: "Canonical", offer: "0001-com-ubuntu-server-jammy", sku: "22_04-lts-gen2", version: "latest" };
+const IMAGE: JsonObject = {
+  publisher: "Canonical",
+  offer: "0001-com-ubuntu-server-jammy",
+  sku: "22_04-lts-gen2",
+  version: "latest",
+};
 
 /** @throws Error when the id is not a VM's. */
 export function newVirtualMachine(vm: SeedVirtualMachine, now: number): ComputeResource {
@@ -68,7 +73,10 @@ export function newScaleSet(scaleSet: SeedScaleSet, now: number): ComputeResourc
           upgradePolicy: { mode: scaleSet.upgradeMode ?? "Manual" },
           virtualMachineProfile: {
             osProfile: osProfile({ computerNamePrefix: name }),
-            storageProfile: { imageReference: IMAGE, osDisk: { createOption: "FromImage", caching: "ReadWrite", diskSizeGB: 128 } },
+            storageProfile: {
+              imageReference: IMAGE,
+              osDisk: { createOption: "FromImage", caching: "ReadWrite", diskSizeGB: 128 },
+            },
           },
           overprovision: false,
         },
@@ -85,15 +93,36 @@ function osProfile(name: JsonObject): JsonObject {
 function storageProfile(name: string): JsonObject {
   return {
     imageReference: IMAGE,
-    osDisk: { osType: "Linux", name: `${name}_OsDisk`, createOption: "FromImage", caching: "ReadWrite", diskSizeGB: 128 },
+    osDisk: {
+      osType: "Linux",
+      name: `${name}_OsDisk`,
+      createOption: "FromImage",
+      caching: "ReadWrite",
+      diskSizeGB: 128,
+    },
     dataDisks: [],
   };
 }
 
-function requireId(text: string, type: string): { id: string; key: string; subscriptionId: string; resourceGroup: string; name: string } {
+function requireId(
+  text: string,
+  type: string,
+): { id: string; key: string; subscriptionId: string; resourceGroup: string; name: string } {
   const parsed = parseResourceId(text);
   const name = parsed?.names[0];
-  if (parsed === undefined || name === undefined || `${parsed.namespace}/${parsed.type}`.toLowerCase() !== `microsoft.compute/${type}`.toLowerCase())
-    throw new Error(`${type}: id "${text}" must be /subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Compute/${type}/NAME`);
-  return { id: parsed.id, key: parsed.key, subscriptionId: parsed.subscriptionId, resourceGroup: parsed.resourceGroup, name };
+  if (
+    parsed === undefined ||
+    name === undefined ||
+    `${parsed.namespace}/${parsed.type}`.toLowerCase() !== `microsoft.compute/${type}`.toLowerCase()
+  )
+    throw new Error(
+      `${type}: id "${text}" must be /subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Compute/${type}/NAME`,
+    );
+  return {
+    id: parsed.id,
+    key: parsed.key,
+    subscriptionId: parsed.subscriptionId,
+    resourceGroup: parsed.resourceGroup,
+    name,
+  };
 }

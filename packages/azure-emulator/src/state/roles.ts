@@ -21,7 +21,12 @@ export interface RoleAssignment {
   readonly effectiveAt: number;
 }
 
-function role(name: string, roleName: string, actions: readonly string[], notActions: readonly string[] = []): RoleDefinition {
+function role(
+  name: string,
+  roleName: string,
+  actions: readonly string[],
+  notActions: readonly string[] = [],
+): RoleDefinition {
   return { name, roleName, actions, notActions };
 }
 
@@ -34,7 +39,11 @@ const BUILT_IN: readonly RoleDefinition[] = [
     "b24988ac-6180-42a0-ab88-20f7382dd24c",
     "Contributor",
     ["*"],
-    ["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write", "Microsoft.Authorization/elevateAccess/Action"],
+    [
+      "Microsoft.Authorization/*/Delete",
+      "Microsoft.Authorization/*/Write",
+      "Microsoft.Authorization/elevateAccess/Action",
+    ],
   ),
   role("acdd72a7-3385-48ef-bd42-f606fba81ae7", "Reader", ["*/read"]),
   role("18d7d88d-d35e-4fb5-a5c3-7773c20a72d9", "User Access Administrator", ["*/read", "Microsoft.Authorization/*"]),
@@ -66,7 +75,12 @@ export class Roles {
   readonly #definitions = new Map<string, RoleDefinition>(BUILT_IN.map((definition) => [definition.name, definition]));
   readonly #assignments = new Map<string, RoleAssignment>();
 
-  addDefinition(definition: { roleName: string; actions: readonly string[]; notActions?: readonly string[]; name?: string }): RoleDefinition {
+  addDefinition(definition: {
+    roleName: string;
+    actions: readonly string[];
+    notActions?: readonly string[];
+    name?: string;
+  }): RoleDefinition {
     const added = role(definition.name ?? randomUUID(), definition.roleName, definition.actions, definition.notActions);
     this.#definitions.set(added.name.toLowerCase(), added);
     return added;
@@ -79,7 +93,9 @@ export class Roles {
   /** By role name ("Contributor"), GUID or full id. */
   definition(name: string): RoleDefinition | undefined {
     const last = name.slice(name.lastIndexOf("/") + 1).toLowerCase();
-    return this.#definitions.get(last) ?? this.definitions.find((definition) => definition.roleName.toLowerCase() === last);
+    return (
+      this.#definitions.get(last) ?? this.definitions.find((definition) => definition.roleName.toLowerCase() === last)
+    );
   }
 
   /** Like Azure, one assignment per scope, role and principal: a second one returns the first. */

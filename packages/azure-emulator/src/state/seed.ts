@@ -12,7 +12,12 @@ export interface Seed {
   userAssignedIdentities?: readonly SeedIdentity[];
   virtualMachines?: readonly SeedVirtualMachine[];
   scaleSets?: readonly SeedScaleSet[];
-  roleDefinitions?: readonly { roleName: string; actions: readonly string[]; notActions?: readonly string[]; name?: string }[];
+  roleDefinitions?: readonly {
+    roleName: string;
+    actions: readonly string[];
+    notActions?: readonly string[];
+    name?: string;
+  }[];
   roleAssignments?: readonly SeedRoleAssignment[];
   settings?: DeepPartial<Settings>;
 }
@@ -97,4 +102,8 @@ export interface SeedRoleAssignment {
   readonly name?: string;
 }
 
-export type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+export type DeepPartial<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { [K in keyof T]?: DeepPartial<T[K]> }
+    : T;

@@ -29,7 +29,11 @@ export interface Settings {
   /** How long a new role assignment has no effect. */
   rolePropagationMs: number;
   /** IMDS's limits, per machine: identity requests per second and at the same time, other requests per second. */
-  imdsLimits: { identityPerSecond: number | undefined; identityConcurrent: number | undefined; otherPerSecond: number | undefined };
+  imdsLimits: {
+    identityPerSecond: number | undefined;
+    identityConcurrent: number | undefined;
+    otherPerSecond: number | undefined;
+  };
   /** ARM's limits per subscription and principal. */
   armLimits: { reads: BucketLimit | undefined; writes: BucketLimit | undefined; deletes: BucketLimit | undefined };
   /** The compute provider's limit of writes to one VM or scale set; Azure has a burst of 12 and 4 per minute. Off by default. */

@@ -43,7 +43,9 @@ export class Subscriptions {
 
   resourceGroups(subscriptionId?: string): readonly ResourceGroup[] {
     const all = [...this.#groups.values()];
-    return subscriptionId === undefined ? all : all.filter((group) => group.subscriptionId.toLowerCase() === subscriptionId.toLowerCase());
+    return subscriptionId === undefined
+      ? all
+      : all.filter((group) => group.subscriptionId.toLowerCase() === subscriptionId.toLowerCase());
   }
 }
 

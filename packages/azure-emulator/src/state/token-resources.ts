@@ -37,7 +37,8 @@ const RESOURCES: ReadonlySet<string> = new Set([
 ]);
 
 /** Services that accept the address of an instance as the resource's name. */
-const INSTANCES = /^https:\/\/[a-z0-9.-]+\.(core\.windows\.net|database\.windows\.net|documents\.azure\.com|azurecr\.io|servicebus\.windows\.net)$/i;
+const INSTANCES =
+  /^https:\/\/[a-z0-9.-]+\.(core\.windows\.net|database\.windows\.net|documents\.azure\.com|azurecr\.io|servicebus\.windows\.net)$/i;
 
 /** ARM at the emulator's own address: SDKs ask for tokens named after the endpoint they are given. */
 const LOCAL = /^https:\/\/(localhost|127\.0\.0\.1)(:\d+)?$/i;

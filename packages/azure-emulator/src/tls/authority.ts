@@ -23,8 +23,18 @@ export function createServerCredentials(hosts: readonly string[], now: number): 
     signerPublicKey: authority.publicKey,
     ...validity(now, 365),
   };
-  const ca = issueCertificate({ ...shared, subject: AUTHORITY_NAME, publicKey: authority.publicKey, use: { kind: "authority" } });
-  const leaf = issueCertificate({ ...shared, subject: "azure-emulator", publicKey: server.publicKey, use: { kind: "server", hosts } });
+  const ca = issueCertificate({
+    ...shared,
+    subject: AUTHORITY_NAME,
+    publicKey: authority.publicKey,
+    use: { kind: "authority" },
+  });
+  const leaf = issueCertificate({
+    ...shared,
+    subject: "azure-emulator",
+    publicKey: server.publicKey,
+    use: { kind: "server", hosts },
+  });
   return {
     caPem: certificatePem(ca),
     certificatePem: certificatePem(leaf),

@@ -1,7 +1,19 @@
 import { createHash, randomBytes, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { bitString, boolean, der, integer, objectIdentifier, octetString, sequence, set, tagged, time, utf8String } from "./der.ts";
+import {
+  bitString,
+  boolean,
+  der,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  tagged,
+  time,
+  utf8String,
+} from "./der.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -35,7 +47,9 @@ export function issueCertificate(request: CertificateRequest): Buffer {
 }
 
 export function certificatePem(certificate: Uint8Array): string {
-  const lines = Buffer.from(certificate).toString("base64").replaceAll(/.{64}(?=.)/g, "$&\n");
+  const lines = Buffer.from(certificate)
+    .toString("base64")
+    .replaceAll(/.{64}(?=.)/g, "$&\n");
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
@@ -83,5 +97,7 @@ function generalName(host: string): Buffer {
 }
 
 function keyIdentifier(key: KeyObject): Buffer {
-  return createHash("sha1").update(key.export({ type: "spki", format: "der" })).digest();
+  return createHash("sha1")
+    .update(key.export({ type: "spki", format: "der" }))
+    .digest();
 }
