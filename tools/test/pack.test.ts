@@ -134,6 +134,9 @@ async function listFiles(directory: string): Promise<string[]> {
     .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
 }
 
+/** A package's name in an import or export statement, or in a type's `import("…")`. */
+const IMPORT = /(?:^(?:import|export)\b(?:[^;"']*?\bfrom)?\s*|\bimport\()["']([^"'.][^"']*)["']/gm;
+
 /** Everything is hoisted into one node_modules here, where an undeclared import would go unnoticed. */
 async function undeclaredImports({ directory, manifest }: PublishablePackage): Promise<string[]> {
   const declared = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }));
@@ -141,7 +144,7 @@ async function undeclaredImports({ directory, manifest }: PublishablePackage): P
   const found = new Set<string>();
   for (const file of await listFiles(lib)) {
     const source = await readFile(join(lib, file), "utf8");
-    for (const [, specifier = ""] of source.matchAll(/(?:\bfrom|\bimport\(|^import)\s*["']([^"'.][^"']*)["']/gm)) {
+    for (const [, specifier = ""] of source.matchAll(IMPORT)) {
       const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
       if (!isBuiltin(specifier) && !declared.has(name)) found.add(`${file} imports ${specifier}`);
     }
