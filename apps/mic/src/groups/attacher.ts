@@ -99,6 +99,7 @@ export class Attacher {
     const { world, observations, clock, forceNamespaced } = this.#o;
     const keys = new Set<string>();
     for (const [key, { until }] of observations.of(groupKey).refused) if (clock.now() < until) keys.add(key);
+    if (this.#o.dryRun) return keys;
     const scope = world.scope(groupKey);
     const { pairs, missing, surplus } = pair(world.assignmentsIn(scope), world.assignedIn(scope), forceNamespaced);
     const covered = new Set(pairs.map(({ assignment }) => assignment.identity.resourceKey));

@@ -61,7 +61,7 @@ export class Bookkeeper {
         const errors = await eachLimited(batch, this.#writes(scope, todo));
         if (errors.length > 0) throw errors[0];
       }
-      if (needsArm) onNeedsArm(scopeKey);
+      if (needsArm || (dryRun && countWrites(todo) > 0)) onNeedsArm(scopeKey);
       if (dryRun || countWrites(todo) === 0) return;
     }
   }
