@@ -10,7 +10,7 @@ import type { Page } from "./list.ts";
 import { representation } from "./negotiation.ts";
 import type { Representation } from "./negotiation.ts";
 import { openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
-import { patched } from "./patch.ts";
+import { checkPatchType, patched } from "./patch.ts";
 import { bindPod } from "./pod-binding.ts";
 import { podLogOptions } from "./pod-log.ts";
 import type { PodLogs } from "./pod-log.ts";
@@ -267,8 +267,8 @@ export class Api {
       return;
     }
     const media = mediaType(call.request);
-    const change = (present: KubeObject): unknown =>
-      info.verb === "update" ? body : patched(type, media, body, present);
+    if (info.verb === "patch") checkPatchType(type, media);
+    const change = (present: KubeObject): unknown => (info.verb === "update" ? body : patched(media, body, present));
     this.#sendRecord(
       call,
       type,

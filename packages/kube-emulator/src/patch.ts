@@ -11,10 +11,14 @@ const JSON_PATCH = "application/json-patch+json";
 const MERGE_PATCH = "application/merge-patch+json";
 const STRATEGIC_PATCH = "application/strategic-merge-patch+json";
 
-/** What a patch of a given media type makes of an object. */
-export function patched(type: ResourceType, contentType: string, body: unknown, present: KubeObject): unknown {
+/** Refuses patches of a media type that the resource does not take. */
+export function checkPatchType(type: ResourceType, contentType: string): void {
   const accepted = [JSON_PATCH, MERGE_PATCH, ...(type.custom ? [] : [STRATEGIC_PATCH])];
   if (!accepted.includes(contentType)) throw unsupportedMediaType(accepted);
+}
+
+/** What a patch of a given media type makes of an object. */
+export function patched(contentType: string, body: unknown, present: KubeObject): unknown {
   if (contentType === JSON_PATCH) return jsonPatch(body, present);
   if (!isObject(body))
     throw badRequest(

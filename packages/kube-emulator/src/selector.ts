@@ -100,11 +100,17 @@ function parseFieldSelector(type: ResourceType, text: string): FieldTest[] {
     if (parsed === null) throw badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
     const [, name = "", operator, raw = ""] = parsed;
     const read = type.selectableFields[name];
-    if (read === undefined) throw badRequest(`field label not supported: ${name}`);
+    if (read === undefined) throw badRequest(unknownField(type, name));
     const value = raw.replaceAll(/\\([\\,=])/g, "$1");
     const equal = operator !== "!=";
     return { name, value, equal, test: (object: KubeObject) => (read(shown(type, object)) === value) === equal };
   });
+}
+
+function unknownField(type: ResourceType, name: string): string {
+  const known = Object.keys(type.selectableFields);
+  if (type.custom || known.some((field) => !field.startsWith("metadata."))) return `field label not supported: ${name}`;
+  return `${JSON.stringify(name)} is not a known field selector: only ${known.map((field) => JSON.stringify(field)).join(", ")}`;
 }
 
 /** Terms are separated by commas that no backslash escapes. */

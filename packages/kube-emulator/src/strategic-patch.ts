@@ -71,7 +71,8 @@ function mergeLists(field: string, present: unknown, patch: readonly unknown[], 
   if (patch.some((item) => isObject(item) && item.$patch === "replace")) {
     return patch.filter((item) => !(isObject(item) && item.$patch === "replace")).map(withoutDirectives);
   }
-  if (SETS.has(field)) return [...base, ...patch.filter((item) => !base.includes(item))];
+  const wanted: readonly unknown[] = Array.isArray(order) ? order : patch;
+  if (SETS.has(field)) return inOrder(field, [...base, ...patch.filter((item) => !base.includes(item))], wanted, base);
   const keys = MERGE_KEYS[field];
   if (keys === undefined) return patch.map(withoutDirectives);
   const result = [...base];
@@ -82,7 +83,6 @@ function mergeLists(field: string, present: unknown, patch: readonly unknown[], 
     } else if (index < 0) result.push(withoutDirectives(item));
     else result[index] = isObject(item) ? strategicPatch(result[index], item) : item;
   }
-  const wanted: readonly unknown[] = Array.isArray(order) ? order : patch;
   return inOrder(field, result, wanted, base);
 }
 
