@@ -1,7 +1,7 @@
 /** Where every time and delay of the emulator comes from. Milliseconds since 1970. */
 export interface Clock {
-  now(): number;
-  setTimeout(run: () => void, ms: number): { cancel(): void };
+  readonly now: () => number;
+  readonly setTimeout: (run: () => void, ms: number) => { cancel(): void };
 }
 
 export const systemClock: Clock = {

@@ -1,3 +1,4 @@
+import { rejectUnknownNames } from "./json.ts";
 import type { OperationFailure } from "./state/operation.ts";
 import { isWithin } from "./state/roles.ts";
 
@@ -67,6 +68,30 @@ export interface Fault {
   readonly operationFailure?: OperationFailure;
 }
 
+const FAULT_PARTS: readonly (keyof Fault)[] = [
+  "id",
+  "match",
+  "skip",
+  "times",
+  "delayMs",
+  "hang",
+  "reset",
+  "error",
+  "params",
+  "respond",
+  "operationMs",
+  "operationFailure",
+];
+const MATCH_PARTS: readonly (keyof FaultMatch)[] = [
+  "service",
+  "method",
+  "path",
+  "operation",
+  "resource",
+  "machine",
+  "clientId",
+];
+
 export interface ActiveFault {
   readonly id: string;
   readonly fault: Fault;
@@ -79,8 +104,13 @@ export class Faults {
   readonly #faults = new Map<string, { fault: Fault; met: number }>();
   #next = 1;
 
-  /** Returns the fault's id. */
+  /**
+   * Returns the fault's id.
+   * @throws Error for a name that no fault or match has.
+   */
   add(fault: Fault): string {
+    rejectUnknownNames("fault", fault, FAULT_PARTS);
+    rejectUnknownNames("match", fault.match ?? {}, MATCH_PARTS);
     const id = fault.id ?? `fault-${this.#next++}`;
     this.#faults.set(id, { fault, met: 0 });
     return id;

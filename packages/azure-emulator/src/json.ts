@@ -25,3 +25,15 @@ export function objectOf(value: unknown): JsonObject {
 export function stringOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
+
+/** @throws Error that names the first property of `value` that is not among `names`: a misspelt one would do nothing, silently. */
+export function rejectUnknownNames(what: string, value: object, names: readonly string[]): void {
+  const unknown = Object.keys(value).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`${what}: "${unknown}" is not known; use ${names.join(", ")}`);
+}
+
+/** A text as it is, anything else as JSON, nothing as nothing. */
+export function textOf(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,5 +1,5 @@
 import type { SigningKey } from "../entra/signing-key.ts";
-import { stringOf } from "../json.ts";
+import { stringOf, textOf } from "../json.ts";
 import type { ArmError, Caller } from "./errors.ts";
 import { authenticationMissing, expiredToken, invalidToken, wrongAudience } from "./errors.ts";
 
@@ -38,7 +38,7 @@ export async function authenticate(
   if (objectId === undefined || clientId === undefined || tenantId === undefined || typeof expiry !== "number")
     return { error: invalidToken() };
   if (expiry * 1000 <= now) return { error: expiredToken(americanTime(expiry * 1000), americanTime(now)) };
-  const audience = String(claims?.["aud"]);
+  const audience = textOf(claims?.["aud"]);
   if (![...AUDIENCES, `https://${host}`, `https://${host}/`].includes(audience))
     return { error: wrongAudience(audience, AUDIENCES.slice(0, 4)) };
   return { objectId, clientId, tenantId };

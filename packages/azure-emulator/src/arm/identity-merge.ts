@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "../json.ts";
-import { isJsonObject, objectOf } from "../json.ts";
+import { isJsonObject, objectOf, textOf } from "../json.ts";
 import { armKey, parseIdentityId } from "../state/resource-id.ts";
 import type { ArmError } from "./errors.ts";
 import {
@@ -40,7 +40,7 @@ export function mergeIdentity(
   if (!isJsonObject(input) || input["type"] === undefined || input["type"] === null)
     return { error: identityTypeMissing() };
   const type = parseType(input["type"]);
-  if (type === undefined) return { error: identityTypeUnknown(String(input["type"])) };
+  if (type === undefined) return { error: identityTypeUnknown(textOf(input["type"])) };
 
   const listed = Array.isArray(input["identityIds"]) ? input["identityIds"].map(String) : [];
   if (listed.length > 0 && !type.user) return { error: identityIdsNotAllowed(type.name) };
@@ -71,7 +71,7 @@ export function identityTypeName(model: IdentityModel): string {
 }
 
 function parseType(value: JsonValue | undefined): { name: string; system: boolean; user: boolean } | undefined {
-  const parts = String(value)
+  const parts = textOf(value)
     .split(",")
     .map((part) => part.trim().toLowerCase());
   const known = parts.every((part) => ["none", "systemassigned", "userassigned"].includes(part));

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../json.ts";
-import { isJsonObject, objectOf, stringOf } from "../json.ts";
+import { isJsonObject, objectOf, stringOf, textOf } from "../json.ts";
 import type { FederatedCredential } from "../state/directory.ts";
 import type { UserAssignedIdentity } from "../state/identity-store.ts";
 import { armKey, identityResourceId } from "../state/resource-id.ts";
@@ -186,5 +186,5 @@ function body(context: ArmContext): JsonObject | undefined {
 }
 
 function tagsOf(input: JsonObject): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(objectOf(input["tags"])).map(([name, value]) => [name, String(value)]));
+  return Object.fromEntries(Object.entries(objectOf(input["tags"])).map(([name, value]) => [name, textOf(value)]));
 }

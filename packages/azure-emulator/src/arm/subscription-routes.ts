@@ -1,5 +1,5 @@
 import type { JsonObject } from "../json.ts";
-import { isJsonObject, objectOf, stringOf } from "../json.ts";
+import { isJsonObject, objectOf, stringOf, textOf } from "../json.ts";
 import { isWithin } from "../state/roles.ts";
 import type { ResourceGroup, Subscription } from "../state/subscriptions.ts";
 import type { ArmContext, ArmOutcome, ArmRoute } from "./context.ts";
@@ -136,7 +136,7 @@ function putGroup(context: ArmContext): ArmOutcome {
   const location = stringOf(input["location"]) ?? present?.location;
   if (location === undefined) return { error: locationRequired() };
   const tags = Object.fromEntries(
-    Object.entries(objectOf(input["tags"])).map(([name, value]) => [name, String(value)]),
+    Object.entries(objectOf(input["tags"])).map(([name, value]) => [name, textOf(value)]),
   );
   const { subscriptionId = "", resourceGroup = "", id } = context.target;
   const group =

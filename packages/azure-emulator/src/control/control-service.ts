@@ -1,12 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ImdsHandle } from "../emulator.ts";
-import type { Fault } from "../faults.ts";
 import { readRequest } from "../http/wire.ts";
 import type { WireRequest } from "../http/wire.ts";
 import type { LogFilter, RequestLog } from "../request-log.ts";
-import { isJsonObject, objectOf, stringOf } from "../json.ts";
+import { isJsonObject } from "../json.ts";
 import type { AzureState } from "../state/azure-state.ts";
-import type { Seed } from "../state/seed.ts";
 
 interface Answer {
   readonly status: number;
@@ -67,11 +65,10 @@ export class ControlService {
       case "GET /seed":
         return { status: 200, body: this.#state.snapshot() };
       case "PUT /seed":
-        this.#state.reset();
-        this.#state.seed(json(request) as Seed);
+        this.#state.replace(json(request));
         return { status: 204 };
       case "POST /seed":
-        this.#state.seed(json(request) as Seed);
+        this.#state.seed(json(request));
         return { status: 204 };
       case "GET /settings":
         return { status: 200, body: this.#state.snapshot().settings };
@@ -81,7 +78,7 @@ export class ControlService {
       case "GET /faults":
         return { status: 200, body: this.#state.faults.list() };
       case "POST /faults":
-        return { status: 201, body: { id: this.#state.faults.add(json(request) as Fault) } };
+        return { status: 201, body: { id: this.#state.faults.add(json(request)) } };
       case "DELETE /faults":
         if (rest[0] === undefined) this.#state.faults.clear();
         else if (!this.#state.faults.remove(rest[0])) return notFound(`fault "${rest[0]}"`);
@@ -170,5 +167,5 @@ function logFilter(query: URLSearchParams): LogFilter {
     else if (name === "status" || name === "after") filter[name] = Number(value);
     else throw new Error(`"${name}" is no filter of requests; use ${FILTERS.join(", ")}, status or after`);
   }
-  return filter as LogFilter;
+  return filter;
 }

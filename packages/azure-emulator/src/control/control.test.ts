@@ -83,6 +83,18 @@ test.for<{ name: string; request: [method: string, path: string, body?: unknown]
     status: 400,
     says: '"operationMS" is not a setting',
   },
+  {
+    name: "a fault's misspelt part",
+    request: ["POST", "/faults", { match: { servise: "imds" } }],
+    status: 400,
+    says: 'match: "servise" is not known; use service',
+  },
+  {
+    name: "a seed's misspelt part",
+    request: ["PUT", "/seed", { vms: [] }],
+    status: 400,
+    says: 'seed: "vms" is not known; use tenants',
+  },
   { name: "no JSON", request: ["PUT", "/seed", "{"], status: 400, says: "JSON" },
   { name: "a list", request: ["POST", "/seed", []], status: 400, says: "must be a JSON object" },
   {

@@ -119,7 +119,7 @@ function relocated(jwksUri: string, issuer: string, base: string): string {
 
 function publicKey(jwk: JsonObject): KeyObject | undefined {
   try {
-    return createPublicKey({ key: jwk as Record<string, string>, format: "jwk" });
+    return createPublicKey({ key: jwk, format: "jwk" });
   } catch {
     return undefined;
   }

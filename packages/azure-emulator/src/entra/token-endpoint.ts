@@ -1,3 +1,4 @@
+import { textOf } from "../json.ts";
 import type { Exchange } from "../http/gate.ts";
 import type { WireReply, WireRequest } from "../http/wire.ts";
 import { parameter } from "../http/wire.ts";
@@ -101,7 +102,7 @@ export class TokenEndpoint {
     if (assertion !== undefined) {
       const jwt = parameter(form, "client_assertion_type") === JWT_BEARER ? decodeJwt(assertion) : undefined;
       if (jwt === undefined) return malformedAssertion();
-      const ownAssertion = String(jwt.claims["iss"]).toLowerCase() === clientId.toLowerCase();
+      const ownAssertion = textOf(jwt.claims["iss"]).toLowerCase() === clientId.toLowerCase();
       const error =
         ownAssertion && client.app !== undefined
           ? checkCertificateAssertion({

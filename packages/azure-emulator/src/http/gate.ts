@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../clock.ts";
 import { delay } from "../clock.ts";
 import type { ActiveFault, Fault, RequestFacts, ServiceName } from "../faults.ts";
-import { objectOf, stringOf } from "../json.ts";
+import { objectOf, stringOf, textOf } from "../json.ts";
 import type { RequestLog } from "../request-log.ts";
 import { withoutSecrets } from "../request-log.ts";
 import type { AzureState } from "../state/azure-state.ts";
@@ -127,7 +127,7 @@ export class Gate {
 
 function scriptedReply(respond: NonNullable<Fault["respond"]>): WireReply {
   const text = typeof respond.body === "string";
-  const body = respond.body === undefined ? "" : text ? String(respond.body) : JSON.stringify(respond.body);
+  const body = textOf(respond.body);
   const headers = Object.entries(respond.headers ?? {});
   const typed = headers.some(([name]) => name.toLowerCase() === "content-type");
   const type = text ? "text/plain; charset=utf-8" : "application/json; charset=utf-8";

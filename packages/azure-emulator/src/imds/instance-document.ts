@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "../json.ts";
-import { objectOf, stringOf } from "../json.ts";
+import { objectOf, stringOf, textOf } from "../json.ts";
 import type { Machine } from "../state/compute-store.ts";
 
 /**
@@ -52,7 +52,7 @@ function computeFields({ resource, instance, id }: Machine): JsonObject {
   const image = objectOf(objectOf(profile["storageProfile"])["imageReference"]);
   const os = objectOf(profile["osProfile"]);
   const scaleSetName = instance === undefined ? (resource.scaleSetId?.split("/").at(-1) ?? "") : resource.name;
-  const tagPairs = Object.entries(tags ?? {}).map(([name, value]) => ({ name, value: String(value) }));
+  const tagPairs = Object.entries(tags ?? {}).map(([name, value]) => ({ name, value: textOf(value) }));
   const number = Number(instance?.instanceId ?? 0);
   return {
     additionalCapabilities: { hibernationEnabled: "false" },
@@ -121,7 +121,7 @@ function storageProfile(profile: JsonObject, image: JsonObject): JsonObject {
       caching: text(disk, "caching"),
       createOption: text(disk, "createOption"),
       diffDiskSettings: { option: "" },
-      diskSizeGB: String(disk["diskSizeGB"] ?? ""),
+      diskSizeGB: textOf(disk["diskSizeGB"]),
       encryptionSettings: { enabled: "false" },
       image: { uri: "" },
       managedDisk: { id: "", storageAccountType: "" },

@@ -24,10 +24,12 @@ import type {
   SeedVirtualMachine,
 } from "./seed.ts";
 import type { Settings } from "./settings.ts";
-import { defaultSettings } from "./settings.ts";
+import { defaultSettings, mergeSettings } from "./settings.ts";
 import { newScaleSet, newVirtualMachine } from "./new-compute.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { exportSeed } from "./export-seed.ts";
+import { SEED_PARTS } from "./seed.ts";
+import { rejectUnknownNames } from "../json.ts";
 
 const DEFAULT_LOCATION = "westus2";
 
@@ -67,13 +69,19 @@ export class AzureState {
     return this.#content.operations;
   }
 
-  /** Forgets everything but the faults; settings are the defaults again. */
-  reset(): void {
-    this.#content = emptyContent();
+  /** Forgets everything but the faults and starts over with `seed`. When that is not valid, nothing changes. */
+  replace(seed: Seed): void {
+    const next = new AzureState(this.clock);
+    next.seed(seed);
+    this.#content = next.#content;
   }
 
-  /** Adds everything in `seed`; what has the id of something there replaces it. */
+  /**
+   * Adds everything in `seed`; what has the id of something there replaces it.
+   * @throws Error that names the part that is not valid; what came before it in the list is in force.
+   */
   seed(seed: Seed): void {
+    rejectUnknownNames("seed", seed, SEED_PARTS);
     if (seed.settings !== undefined) this.configure(seed.settings);
     for (const tenant of seed.tenants ?? []) this.directory.addTenant(tenant);
     for (const resource of seed.resources ?? []) this.directory.addResource(resource);
@@ -337,20 +345,4 @@ function emptyContent(): Content {
     roles: new Roles(),
     operations: new Map(),
   };
-}
-
-function mergeSettings(target: object, changes: object): void {
-  const record = target as Record<string, unknown>;
-  for (const [name, value] of Object.entries(changes) as [string, unknown][]) {
-    if (!(name in record))
-      throw new Error(`settings: "${name}" is not a setting; use one of ${Object.keys(record).join(", ")}`);
-    const current = record[name];
-    const nested = isPlain(value) && isPlain(current);
-    if (nested) mergeSettings(current, value);
-    else record[name] = value ?? undefined;
-  }
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

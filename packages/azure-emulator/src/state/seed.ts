@@ -22,6 +22,20 @@ export interface Seed {
   settings?: DeepPartial<Settings>;
 }
 
+export const SEED_PARTS: readonly (keyof Seed)[] = [
+  "tenants",
+  "apps",
+  "resources",
+  "subscriptions",
+  "resourceGroups",
+  "userAssignedIdentities",
+  "virtualMachines",
+  "scaleSets",
+  "roleDefinitions",
+  "roleAssignments",
+  "settings",
+];
+
 export interface SeedFederatedCredential {
   readonly name?: string;
   readonly issuer: string;

@@ -65,3 +65,23 @@ export function defaultSettings(): Settings {
     issuers: [],
   };
 }
+
+/**
+ * Changes `target` in place. null switches a limit off.
+ * @throws Error for a name that is no setting.
+ */
+export function mergeSettings(target: object, changes: object): void {
+  const record = target as Record<string, unknown>;
+  for (const [name, value] of Object.entries(changes) as [string, unknown][]) {
+    if (!(name in record))
+      throw new Error(`settings: "${name}" is not a setting; use one of ${Object.keys(record).join(", ")}`);
+    const current = record[name];
+    const nested = isPlain(value) && isPlain(current);
+    if (nested) mergeSettings(current, value);
+    else record[name] = value ?? undefined;
+  }
+}
+
+function isPlain(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
