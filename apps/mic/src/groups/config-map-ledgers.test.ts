@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.close());
 beforeEach(async () => {
-  for (const { metadata } of await cluster.list("configMap"))
+  for (const { metadata } of await cluster.ledgers())
     await cluster.delete("configMap", metadata.name, metadata.namespace);
 });
 
@@ -53,7 +53,7 @@ describe("ledgers in ConfigMaps", () => {
       { ...emptyLedger(vm), entries: { k: { id: "K", state: "attached", origin: "podid" } } },
       undefined,
     );
-    const [object] = await cluster.list("configMap");
+    const [object] = await cluster.ledgers();
     await cluster.merge("configMap", object?.metadata.name ?? "", { data: { "ledger.json": "{" } }, "podid");
     const other = new ConfigMapLedgers(cluster.transport, "podid");
     const loaded = await other.load(vm);

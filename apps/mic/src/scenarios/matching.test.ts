@@ -191,7 +191,7 @@ describe("whom the matcher serves, seen from the API", () => {
       ),
     );
     expect(await h.cluster.statuses()).toEqual({});
-    expect(await h.cluster.list("configMap")).toEqual([]);
+    expect(await h.cluster.ledgers()).toEqual([]);
     expect(h.arm.machine(groupOf(vmProviderId("test-node"))).identities.size).toBe(0);
   });
 });

@@ -106,6 +106,11 @@ export class Cluster {
     return (await this.#client(kind).list()).items;
   }
 
+  /** The ConfigMaps of MIC's ledgers. */
+  async ledgers(): Promise<readonly KubeObject[]> {
+    return (await this.list("configMap")).filter(({ metadata }) => metadata.labels?.["podid.dev/ledger"] === "true");
+  }
+
   async assigned(): Promise<AzureAssignedIdentity[]> {
     return (await this.list("assigned")) as unknown as AzureAssignedIdentity[];
   }

@@ -1,8 +1,8 @@
+import { deepEqual } from "node:assert/strict";
 import { MemoryArm } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import type { KubeTransport } from "@podid/kube";
-import { expect } from "vitest";
 import type { MicSettings } from "../mic.ts";
 import { Cluster, resourceId, vmProviderId } from "./cluster.ts";
 import { runMic } from "./run-mic.ts";
@@ -55,7 +55,7 @@ export class Harness {
 
   /** Waits until the AzureAssignedIdentities are exactly these, by name and status. */
   async becomes(want: Record<string, string>): Promise<void> {
-    await until(async () => expect(await this.cluster.statuses()).toEqual(want));
+    await until(async () => deepEqual(await this.cluster.statuses(), want));
   }
 
   /** S10's objects: one VM, identity, binding and pod. */
