@@ -108,8 +108,10 @@ describe.for([
   });
 
   // The others need a cluster, a node or a cloud; beside their sources they are run with one.
-  const pure = packages.filter(({ manifest }) => manifest.nx?.tags?.includes("type:pure"));
-  test.for(pure.map((each) => [each.manifest.name, each] as const))(
+  const selfContained = packages.filter(({ manifest }) =>
+    manifest.nx?.tags?.some((tag) => tag === "type:pure" || tag === "type:tool"),
+  );
+  test.for(selfContained.map((each) => [each.manifest.name, each] as const))(
     "the example of %s's README runs",
     async ([, each]) => {
       await succeed(
