@@ -132,6 +132,17 @@ describe("life of a token", () => {
     expect(accessToken(await get())).toBe("new");
   });
 
+  test.for([
+    notFound,
+    { kind: "mismatch", message: "other" },
+    { kind: "refused", reason: "imds-refused", message: "no" },
+  ] as const)("a source that works and says %j takes the old token away", async (outcome) => {
+    const { clock, get } = setUp(new FakeSource(token("old"), outcome));
+    await get();
+    await clock.advance(24 * HOUR - 2 * MINUTE);
+    expect((await get()).kind).toBe(outcome.kind);
+  });
+
   test("an identical token counts as refreshed", async () => {
     const source = new FakeSource(token("t"), token("t", 40_000));
     const { clock, get } = setUp(source);

@@ -321,6 +321,7 @@ describe("ownership and authorisation are asked again", () => {
     await clock.advance(1);
     lands[1]?.();
     expect((await result).facts.identity).toBe(edited);
+    expect(source.requests.map(({ identity: asked }) => asked)).toEqual([one, edited]);
   });
 
   test("an address that changes hands while the source was asked, and a kept-alive connection: neither is served", async () => {
