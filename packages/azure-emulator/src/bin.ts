@@ -6,7 +6,6 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   signal: stop.signal,
-  processId: process.pid,
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
 });

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,14 +14,14 @@ Usage: azure-emulator [options]
   --host ADDRESS         address to listen on (default 127.0.0.1)
   --port PORT            TLS port of ARM and Entra (default: any free one)
   --control-port PORT    port of the control API (default: any free one)
-  --ca-directory FOLDER  where ca.pem is written (default: a folder of the system's temporary one)
+  --ca-directory FOLDER  where ca.pem is written (default: a temporary folder, removed at the end)
   --certificate-host NAME  further name in the TLS certificate (repeatable)
   --imds MACHINE[=PORT]  start the IMDS of this VM or scale set instance, by ARM id (repeatable)
   --json                 print the addresses as one JSON line
   --help                 this text
 `;
 
-export interface CommandLine {
+interface CommandLine {
   readonly options: AzureEmulatorOptions;
   readonly seedFile: string | undefined;
   readonly imds: readonly { readonly machine: string; readonly port: number | undefined }[];
@@ -29,7 +29,7 @@ export interface CommandLine {
 }
 
 /** @throws Error that names the option, its value and what it must be. */
-export function parseCommandLine(args: readonly string[], processId: number): CommandLine | "help" {
+function parseCommandLine(args: readonly string[]): CommandLine | "help" {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -53,7 +53,7 @@ export function parseCommandLine(args: readonly string[], processId: number): Co
       return { machine, port: port === undefined ? undefined : portNumber("imds", port) };
     }),
     options: {
-      caDirectory: values["ca-directory"] ?? join(tmpdir(), `azure-emulator-${processId}`),
+      ...(values["ca-directory"] === undefined ? {} : { caDirectory: values["ca-directory"] }),
       ...(values.host === undefined ? {} : { host: values.host }),
       ...(values.port === undefined ? {} : { port: portNumber("port", values.port) }),
       ...(values["control-port"] === undefined
@@ -69,28 +69,49 @@ export async function runCommandLine(
   args: readonly string[],
   o: {
     readonly signal: AbortSignal;
-    readonly processId: number;
     readonly out: (text: string) => void;
     readonly err: (text: string) => void;
   },
 ): Promise<number> {
   try {
-    const line = parseCommandLine(args, o.processId);
+    const line = parseCommandLine(args);
     if (line === "help") {
       o.out(HELP);
       return 0;
     }
     const seed = line.seedFile === undefined ? undefined : (JSON.parse(await readFile(line.seedFile, "utf8")) as Seed);
-    const emulator = await startAzureEmulator({ ...line.options, ...(seed === undefined ? {} : { seed }) });
-    const host = line.options.host ?? "127.0.0.1";
-    const imds: Record<string, string> = {};
+    const temporary =
+      line.options.caDirectory === undefined ? await mkdtemp(join(tmpdir(), "azure-emulator-")) : undefined;
     try {
-      for (const { machine, port } of line.imds)
-        imds[machine] = (await emulator.startImds(machine, { host, ...(port === undefined ? {} : { port }) })).url;
-    } catch (error) {
-      await emulator.close();
-      throw error;
+      return await serve(
+        {
+          ...line.options,
+          caDirectory: line.options.caDirectory ?? temporary ?? "",
+          ...(seed === undefined ? {} : { seed }),
+        },
+        line,
+        o,
+      );
+    } finally {
+      if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
     }
+  } catch (error) {
+    o.err(`azure-emulator: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+async function serve(
+  options: AzureEmulatorOptions,
+  line: CommandLine,
+  o: { readonly signal: AbortSignal; readonly out: (text: string) => void },
+): Promise<number> {
+  const emulator = await startAzureEmulator(options);
+  try {
+    const host = options.host ?? "127.0.0.1";
+    const imds: Record<string, string> = {};
+    for (const { machine, port } of line.imds)
+      imds[machine] = (await emulator.startImds(machine, { host, ...(port === undefined ? {} : { port }) })).url;
     const addresses = {
       azure: `https://${host}:${emulator.port}`,
       control: emulator.controlUrl,
@@ -99,11 +120,9 @@ export async function runCommandLine(
     };
     o.out(line.json ? `${JSON.stringify(addresses)}\n` : describe(addresses));
     await aborted(o.signal);
-    await emulator.close();
     return 0;
-  } catch (error) {
-    o.err(`azure-emulator: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
+  } finally {
+    await emulator.close();
   }
 }
 
