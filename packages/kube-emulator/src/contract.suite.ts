@@ -31,12 +31,26 @@ export function kubernetesContract(name: string, start: () => Promise<ContractTa
       await cleanUp(prepared);
       await prepared.target.close();
     }, 30_000);
-    describe("reading", () => readingContract(fixture));
-    describe("watching", () => watchingContract(fixture));
-    describe("writing", () => writingContract(fixture));
-    describe("deleting", () => deletingContract(fixture));
-    describe("custom resources", () => customResourceContract(fixture));
-    describe("built-ins", () => builtInContract(fixture));
-    describe("complete", () => completeContract(fixture));
+    describe("reading", () => {
+      readingContract(fixture);
+    });
+    describe("watching", () => {
+      watchingContract(fixture);
+    });
+    describe("writing", () => {
+      writingContract(fixture);
+    });
+    describe("deleting", () => {
+      deletingContract(fixture);
+    });
+    describe("custom resources", () => {
+      customResourceContract(fixture);
+    });
+    describe("built-ins", () => {
+      builtInContract(fixture);
+    });
+    describe("complete", () => {
+      completeContract(fixture);
+    });
   });
 }

@@ -153,7 +153,7 @@ export class Controllers {
 
   /** Deletes dependents that have no other living owner. */
   #collect(uid: string): void {
-    for (const { storage, key } of [...(this.#owned.get(uid)?.values() ?? [])]) {
+    for (const { storage, key } of Array.from(this.#owned.get(uid)?.values() ?? [])) {
       const object = this.#storage.store.collection(storage).get(key)?.object;
       const type = this.#storedTypes().find((candidate) => candidate.storage === storage);
       if (object === undefined || type === undefined) continue;
@@ -168,7 +168,7 @@ export class Controllers {
   }
 
   #orphan(uid: string): void {
-    for (const { storage, key } of [...(this.#owned.get(uid)?.values() ?? [])]) {
+    for (const { storage, key } of Array.from(this.#owned.get(uid)?.values() ?? [])) {
       const object = copy(this.#storage.store.collection(storage).get(key)?.object);
       if (object === undefined) continue;
       const others = (object.metadata.ownerReferences ?? []).filter((owner) => owner.uid !== uid);

@@ -167,7 +167,7 @@ function columnsOf(version: Json): Column[] {
 
 function firstText(path: string, object: KubeObject): string {
   const [found] = readJsonPath(path, object);
-  return found === undefined || found === null ? "" : String(found);
+  return typeof found === "string" ? found : found === undefined || found === null ? "" : JSON.stringify(found);
 }
 
 /** Null is what kubectl shows as an empty cell; dates become ages on the server. */

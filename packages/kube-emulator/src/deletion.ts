@@ -20,8 +20,9 @@ export function deleteOptions(query: URLSearchParams, body: unknown): DeleteOpti
   const options = isObject(body) ? body : {};
   const preconditions = isObject(options.preconditions) ? options.preconditions : {};
   const grace = options.gracePeriodSeconds ?? query.get("gracePeriodSeconds") ?? undefined;
-  const policy = options.propagationPolicy ?? query.get("propagationPolicy") ?? undefined;
-  if (policy !== undefined && !["Orphan", "Background", "Foreground"].includes(String(policy))) {
+  const asked = options.propagationPolicy ?? query.get("propagationPolicy") ?? undefined;
+  const policy = asked === undefined || typeof asked === "string" ? asked : JSON.stringify(asked);
+  if (policy !== undefined && !["Orphan", "Background", "Foreground"].includes(policy)) {
     const message = `Unsupported value: ${JSON.stringify(policy)}: supported values: "Foreground", "Background", "Orphan", "nil"`;
     throw invalid({ group: "meta.k8s.io", kind: "DeleteOptions" }, "", [
       { reason: "FieldValueNotSupported", field: "propagationPolicy", message },
@@ -32,8 +33,7 @@ export function deleteOptions(query: URLSearchParams, body: unknown): DeleteOpti
     gracePeriodSeconds: grace === undefined ? undefined : Number(grace),
     uid: typeof preconditions.uid === "string" ? preconditions.uid : undefined,
     resourceVersion: typeof preconditions.resourceVersion === "string" ? preconditions.resourceVersion : undefined,
-    propagationPolicy:
-      policy === undefined ? (options.orphanDependents === true ? "Orphan" : undefined) : String(policy),
+    propagationPolicy: policy === undefined ? (options.orphanDependents === true ? "Orphan" : undefined) : policy,
     dryRun: dryRun.includes("All"),
   };
 }

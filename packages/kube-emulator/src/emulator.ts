@@ -2,11 +2,12 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Server, Socket } from "node:net";
-import { Api, sendJson } from "./api.ts";
-import type { Call } from "./api.ts";
+import { Api } from "./api.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { AuditEntry } from "./audit-log.ts";
 import { NAMESPACES, SERVICE_ACCOUNTS } from "./builtin-resources.ts";
+import { sendJson } from "./call.ts";
+import type { Call } from "./call.ts";
 import { createCredentials } from "./certificate.ts";
 import { Controllers } from "./controllers.ts";
 import { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource.ts";
@@ -174,7 +175,7 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
     storage,
     registry,
     tokens,
-    jwksUri: () => `${url}/openid/v1/jwks`,
+    jwksUri: `${url}/openid/v1/jwks`,
     jwks: () => key.jwks(),
     podLogs: options.podLogs,
     reviewToken: (token, audiences) => {
@@ -297,7 +298,7 @@ function refuse(response: ServerResponse, error: unknown): void {
   sendJson(
     response,
     known.code,
-    known.status() as Json,
+    known.status(),
     retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) },
   );
 }

@@ -65,7 +65,8 @@ function validateString(schema: Schema, value: string, path: string): Cause[] {
 
 function textProblem(schema: Schema, value: string, path: string): Cause | undefined {
   const quoted = JSON.stringify(value);
-  const length = [...value].length;
+  // Characters, not UTF-16 units.
+  const length = Array.from(value).length;
   if (schema.maxLength !== undefined && length > schema.maxLength) {
     return {
       reason: "FieldValueTooLong",
@@ -173,7 +174,7 @@ function validateObject(schema: Schema, value: Record<string, unknown>, path: st
       schema.properties !== undefined && Object.hasOwn(schema.properties, field)
         ? schema.properties[field]
         : schema.additionalProperties;
-    if (isObject(property)) causes.push(...validateSchema(property as Schema, item, below(field)));
+    if (isObject(property)) causes.push(...validateSchema(property, item, below(field)));
   }
   return causes;
 }

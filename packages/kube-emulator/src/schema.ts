@@ -67,7 +67,7 @@ function pruneAt(schema: Schema, value: unknown, path: string, resource: boolean
 
 function propertySchema(schema: Schema, field: string): Schema | undefined {
   if (schema.properties !== undefined && Object.hasOwn(schema.properties, field)) return schema.properties[field];
-  return isObject(schema.additionalProperties) ? (schema.additionalProperties as Schema) : undefined;
+  return isObject(schema.additionalProperties) ? schema.additionalProperties : undefined;
 }
 
 /** Drops nulls that may not be there and fills in defaults, in place. */
@@ -86,7 +86,7 @@ export function applyDefaults(schema: Schema, value: unknown): void {
   }
   if (isObject(schema.additionalProperties)) {
     for (const [field, item] of Object.entries(value)) {
-      if (schema.properties?.[field] === undefined) applyDefaults(schema.additionalProperties as Schema, item);
+      if (schema.properties?.[field] === undefined) applyDefaults(schema.additionalProperties, item);
     }
   }
 }

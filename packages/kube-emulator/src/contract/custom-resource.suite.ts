@@ -160,7 +160,7 @@ export function customResourceContract(fixture: () => Fixture): void {
       shortNames: ["wd"],
       categories: ["all"],
     });
-    expect(listAt(widgets, "verbs").toSorted()).toEqual([
+    expect(listAt(widgets, "verbs").map(String).toSorted()).toEqual([
       "create",
       "delete",
       "deletecollection",
