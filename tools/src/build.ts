@@ -7,6 +7,14 @@ import { publishablePackages } from "./packages.ts";
 /** `npm run build`: every publishable package and every app's bundle, what is unchanged from the cache. */
 const ROOT = join(import.meta.dirname, "../..");
 
+const packages = await publishablePackages(ROOT);
+const forgotten = packages.filter(({ manifest }) => manifest.scripts?.["build"] === undefined);
+if (forgotten.length > 0) {
+  const names = forgotten.map(({ manifest }) => manifest.name).join(", ");
+  process.stderr.write(`no build script in ${names}: add "build": "node ../../tools/src/build-project.ts"\n`);
+  process.exit(1);
+}
+
 const nx = spawnSync(join(ROOT, "node_modules/.bin/nx"), ["run-many", "--target=build", ...process.argv.slice(2)], {
   cwd: ROOT,
   stdio: "inherit",
@@ -14,7 +22,7 @@ const nx = spawnSync(join(ROOT, "node_modules/.bin/nx"), ["run-many", "--target=
 if (nx.status !== 0) process.exit(nx.status ?? 1);
 
 const built = [
-  ...(await publishablePackages(ROOT)).map(({ directory }) => join(directory, "dist")),
+  ...packages.map(({ directory }) => join(directory, "dist")),
   ...APPS.map((app) => join(ROOT, "apps", app, "dist")),
 ];
 for (const directory of built) {

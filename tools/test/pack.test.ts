@@ -3,6 +3,7 @@ import { isBuiltin } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildPackage } from "../src/build-package.ts";
 import { publishablePackages } from "../src/packages.ts";
 import type { PublishablePackage } from "../src/packages.ts";
 import { command, succeed } from "./command.ts";
@@ -26,9 +27,9 @@ let tarballs: string[] = [];
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "podid-pack-"));
-  await succeed(process.execPath, ["tools/src/build.ts"], ROOT);
   tarballs = await Promise.all(
-    packages.map(async ({ directory }) => {
+    packages.map(async ({ directory, manifest }) => {
+      await buildPackage(ROOT, directory, manifest);
       const output = await succeed(
         "npm",
         ["pack", "--json", "--loglevel=error", "--pack-destination", work],
