@@ -28,6 +28,7 @@ import { operationHeaders, remainingHeaders } from "./operation-routes.ts";
 import { computeReply } from "./replies.ts";
 
 const ASSIGN = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
+const REMEMBERED_OPERATIONS = 10_000;
 /** What the provider sets itself. */
 const READ_ONLY = ["provisioningState", "vmId", "uniqueId", "timeCreated", "instanceView", "virtualMachineScaleSet"];
 
@@ -112,6 +113,8 @@ export function startOperation(context: ArmContext, resource: ComputeResource): 
     failure: exchange.faults.find((fault) => fault.operationFailure !== undefined)?.operationFailure,
   });
   state.operations.set(operation.id, operation);
+  const [oldest] = state.operations.keys();
+  if (oldest !== undefined && state.operations.size > REMEMBERED_OPERATIONS) state.operations.delete(oldest);
   return operation;
 }
 

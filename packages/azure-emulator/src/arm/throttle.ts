@@ -3,7 +3,7 @@ import type { BucketLimit } from "../state/settings.ts";
 /** Token buckets by name, made when first used. */
 export class Throttle {
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
-  readonly #counts = new Map<string, number[]>();
+  readonly #windows = new Map<string, { readonly start: number; count: number }>();
 
   /** Takes one token. `remaining` is what is left; a refusal says after how many whole seconds to come back. */
   take(
@@ -23,11 +23,12 @@ export class Throttle {
     };
   }
 
-  /** Counts a request and says how many of `allowed` are left in the window. Nothing is refused by it. */
+  /** Counts a request and says how many of `allowed` are left in the present window. Nothing is refused by it. */
   remaining(name: string, allowed: number, windowMs: number, now: number): number {
-    const times = (this.#counts.get(name) ?? []).filter((time) => time > now - windowMs);
-    times.push(now);
-    this.#counts.set(name, times);
-    return Math.max(0, allowed - times.length);
+    const window = this.#windows.get(name);
+    const current = window !== undefined && now < window.start + windowMs ? window : { start: now, count: 0 };
+    current.count += 1;
+    this.#windows.set(name, current);
+    return Math.max(0, allowed - current.count);
   }
 }

@@ -112,7 +112,7 @@ export class Roles {
     const same = this.assignments.find(
       (existing) =>
         armKey(existing.scope) === armKey(scope) &&
-        existing.role === o.role &&
+        existing.role.name === o.role.name &&
         existing.principalId.toLowerCase() === o.principalId.toLowerCase(),
     );
     if (same !== undefined) return { assignment: same, existed: true };
