@@ -12,7 +12,6 @@ import { createCredentials } from "./certificate.ts";
 import { Controllers } from "./controllers.ts";
 import { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource.ts";
 import { Faults, matches } from "./faults.ts";
-import type { Json } from "./json.ts";
 import { kubeconfigYaml } from "./kubeconfig.ts";
 import type { PodLogs } from "./pod-log.ts";
 import { Registry } from "./registry.ts";
