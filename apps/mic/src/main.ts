@@ -1,6 +1,7 @@
 import { AzureArm, AzureIdentityDirectory } from "@podid/azure-assigner/azure";
 import { userAgent } from "@podid/crd-types";
-import { loadKubeConfig, systemClock, transportFromKubeConfig } from "@podid/kube";
+import { systemClock, transportFromKubeConfig } from "@podid/kube";
+import { loadKubeConfig } from "@podid/kube/kubeconfig";
 import { createLogger, renderHelp, runMain, startMetrics, startProbes } from "@podid/service";
 import { createCredential } from "./cloud/credential.ts";
 import { MIC_FLAGS } from "./flags.ts";

@@ -1,7 +1,9 @@
 import { CUSTOM_RESOURCE_DEFINITIONS } from "@podid/crd-types";
 import type { AzureAssignedIdentity } from "@podid/crd-types";
-import { KubeError, parseKubeConfig, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
+import { KubeError, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
 import type { KubeObject, KubeTransport } from "@podid/kube";
+import { parseKubeConfig } from "@podid/kube/kubeconfig";
+import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { startKubeEmulator } from "@podid/kube-emulator";
 import type { KubeEmulator } from "@podid/kube-emulator";
 
@@ -52,7 +54,7 @@ export class Cluster {
 
   /** A connection of its own, as another process would have. */
   newTransport(): KubeTransport {
-    return transportFromKubeConfig(parseKubeConfig(this.emulator.kubeconfig()));
+    return transportFromKubeConfig(parseNodeKubeConfig(this.emulator.kubeconfig()));
   }
 
   node(name: string, providerID: string): Promise<KubeObject> {

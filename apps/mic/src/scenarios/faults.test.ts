@@ -1,0 +1,130 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { resourceId, vmProviderId } from "../testing/cluster.ts";
+import { groupOf, Harness, SIMPLE } from "../testing/harness.ts";
+import { until } from "../testing/until.ts";
+
+let h: Harness;
+
+beforeEach(async () => {
+  h = await Harness.start();
+});
+afterEach(() => h.close());
+
+async function another(name: string): Promise<void> {
+  await h.cluster.identity(name, { resourceID: resourceId(name) });
+  await h.cluster.binding(name, name, name);
+  await h.cluster.pod(name, "test-node", name);
+}
+
+describe("the API server fails", () => {
+  test("watches are cut and history is gone: nothing is missed", async () => {
+    await h.simple();
+    h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    const { faults } = h.cluster.emulator;
+    const refused = faults.add({ verb: "watch", status: 503 });
+    faults.cutWatches({}, "reset");
+    await another("late");
+    await h.cluster.delete("pod", "test-pod");
+    faults.compact();
+    refused();
+    await h.becomes({ "late-default-late": "Assigned" });
+    expect(h.held(vmProviderId("test-node"))).toEqual(["late"]);
+  });
+
+  test.for([
+    { name: "creating is refused", verb: "create", status: 503 },
+    { name: "the status is refused", verb: "patch", status: 409 },
+    { name: "the answer to a creation is lost", verb: "create", drop: "after" },
+    { name: "the answer to a status is lost", verb: "patch", drop: "after" },
+  ] as const)("$name twice: it is tried again", async ({ name: _name, ...rule }) => {
+    await h.simple();
+    h.cluster.emulator.faults.add({ ...rule, resource: "azureassignedidentities", times: 2 });
+    h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    expect(h.arm.patches).toHaveLength(1);
+  });
+
+  test("the ledger cannot be written: nothing is attached until it can", async () => {
+    await h.simple();
+    const heal = h.cluster.emulator.faults.add({ verb: "create", resource: "configmaps", status: 500 });
+    const { log } = h.start();
+    await until(() => expect(log.join("")).toContain("will try again"));
+    expect([await h.cluster.statuses(), h.arm.patches]).toEqual([{ [SIMPLE]: "Created" }, []]);
+    heal();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+  });
+});
+
+describe("ARM fails", () => {
+  test("throttled: Retry-After is obeyed, and nothing reaches ARM before", async () => {
+    await h.simple();
+    h.arm.failNext("read", {
+      kind: "throttled",
+      scope: "machine",
+      status: 429,
+      code: "TooManyRequests",
+      message: "slow down",
+      retryAfterMs: 400,
+    });
+    const began = Date.now();
+    h.start();
+    await until(async () => expect((await h.cluster.events()).join("\n")).toContain("slow down"));
+    await another("meanwhile");
+    await h.becomes({ [SIMPLE]: "Assigned", "meanwhile-default-meanwhile": "Assigned" });
+    expect(Date.now() - began).toBeGreaterThanOrEqual(400);
+    expect(h.arm.patches).toHaveLength(1);
+  });
+
+  test("somebody else changes the machine at the same time: both changes stay", async () => {
+    await h.simple();
+    h.arm.beforePatch = (group) => {
+      h.arm.beforePatch = undefined;
+      h.arm.attach(group, resourceId("theirs"));
+    };
+    h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+    expect(h.held(vmProviderId("test-node"))).toEqual(["theirs"]);
+  });
+
+  test("the machine does not exist: the event says so, and the object goes with its pod", async () => {
+    await h.simple();
+    h.arm.missing.add(groupOf(vmProviderId("test-node")).key);
+    h.start();
+    await until(async () => expect((await h.cluster.events()).join("\n")).toContain("ResourceNotFound"));
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+  });
+
+  test("somebody takes an identity away: the next look puts it back", async () => {
+    await h.simple();
+    h.start({ reconcileIntervalMs: 100 });
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    h.arm.machine(groupOf(vmProviderId("test-node"))).identities.clear();
+    await until(() => expect(h.held(vmProviderId("test-node"))).toEqual(["identity1"]));
+    expect(await h.cluster.statuses()).toEqual({ [SIMPLE]: "Assigned" });
+  });
+
+  test("the leader goes while ARM works: its successor finishes, owns what was attached, and releases it", async () => {
+    await h.simple();
+    let reach = (): void => {};
+    const reached = new Promise<void>((resolve) => (reach = resolve));
+    h.arm.beforePatch = (group) => {
+      h.arm.beforePatch = undefined;
+      // ARM has accepted the request; nobody is left to hear of its end.
+      reach();
+      h.arm.attach(group, resourceId("identity1"));
+      return new Promise<void>(() => {});
+    };
+    const first = h.start();
+    h.start();
+    await reached;
+    await h.stop(first);
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+    expect(h.held(vmProviderId("test-node"))).toEqual([]);
+  });
+});
