@@ -1,4 +1,3 @@
-import { BINDING_LABEL } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import { Matcher } from "@podid/matcher";
 import type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, MatchDelta, PodRecord } from "@podid/matcher";
@@ -211,6 +210,3 @@ export class World {
     for (const key of scopeKeys) for (const listener of this.#listeners) listener(key);
   }
 }
-
-/** The label selector of the pods that matter. */
-export const POD_SELECTOR = BINDING_LABEL;

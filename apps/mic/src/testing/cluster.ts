@@ -2,7 +2,6 @@ import { CUSTOM_RESOURCE_DEFINITIONS } from "@podid/crd-types";
 import type { AzureAssignedIdentity } from "@podid/crd-types";
 import { KubeError, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
 import type { KubeObject, KubeTransport } from "@podid/kube";
-import { parseKubeConfig } from "@podid/kube/kubeconfig";
 import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { startKubeEmulator } from "@podid/kube-emulator";
 import type { KubeEmulator } from "@podid/kube-emulator";
