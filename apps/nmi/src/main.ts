@@ -1,7 +1,8 @@
 import { userAgent } from "@podid/crd-types";
 import { systemClock } from "@podid/imds-proxy";
 import { NodeRules, systemExec } from "@podid/iptables";
-import { loadKubeConfig, transportFromKubeConfig } from "@podid/kube";
+import { transportFromKubeConfig } from "@podid/kube";
+import { loadNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { createLogger, renderHelp, runMain } from "@podid/service";
 import type { Logger } from "@podid/service";
 import { readCommand } from "./config.ts";
@@ -92,7 +93,7 @@ async function serve(config: Config, log: Logger, rules: NodeRules, signal: Abor
     date: BUILD_DATE,
     custom: config.userAgentSuffix,
   });
-  const transport = transportFromKubeConfig(loadKubeConfig(config.kubeconfig), { userAgent: agent });
+  const transport = transportFromKubeConfig(loadNodeKubeConfig(config.kubeconfig), { userAgent: agent });
   const nmi = await startNmi(config, { transport, rules, log, clock: systemClock, random: Math.random });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   log.info({}, `received ${String(signal.reason)}, shutting down`);

@@ -12,7 +12,8 @@ import { join } from "node:path";
 import { startAzureEmulator } from "@podid/azure-emulator";
 import { API_VERSION, CUSTOM_RESOURCE_DEFINITIONS, POD_UID_ANNOTATION } from "@podid/crd-types";
 import { systemExec } from "@podid/iptables";
-import { parseKubeConfig, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
+import { ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
+import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import type { KubeObject } from "@podid/kube";
 import { startKubeEmulator } from "@podid/kube-emulator";
 
@@ -117,7 +118,7 @@ function podRole(): void {
 }
 
 async function objects(kubeconfig: string): Promise<{ readonly mark: () => Promise<unknown> }> {
-  const transport = transportFromKubeConfig(parseKubeConfig(kubeconfig));
+  const transport = transportFromKubeConfig(parseNodeKubeConfig(kubeconfig));
   const make = (resource: keyof typeof RESOURCES, object: object): Promise<KubeObject> =>
     new ResourceClient(transport, RESOURCES[resource]).create(object as KubeObject);
   const namespace = "default";

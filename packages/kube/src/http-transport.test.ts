@@ -12,9 +12,9 @@ import { afterEach, beforeAll, expect, test } from "vitest";
 
 import { FakeClock } from "./fake-clock.ts";
 import { transportFromKubeConfig } from "./http-transport.ts";
-import { parseKubeConfig } from "./kube-config.ts";
 import { KubeError } from "./kube-error.ts";
-import { connectionFromClientNode } from "./kubeconfig.ts";
+import { connectionFromClientNode, parseKubeConfig } from "./kubeconfig.ts";
+import { parseNodeKubeConfig } from "./node-kubeconfig.ts";
 import { testAuthority } from "../test/test-certificates.ts";
 import type { Issued, TestAuthority } from "../test/test-certificates.ts";
 import type { KubeTransport } from "./transport.ts";
@@ -58,7 +58,7 @@ function opened(transport: KubeTransport): KubeTransport {
 
 async function plain(handler: http.RequestListener, user: object = {}): Promise<KubeTransport> {
   const url = await listen(http.createServer(handler));
-  return opened(transportFromKubeConfig(parseKubeConfig(kubeconfig(url, user)), { userAgent: "test/1" }));
+  return opened(transportFromKubeConfig(parseNodeKubeConfig(kubeconfig(url, user)), { userAgent: "test/1" }));
 }
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
@@ -106,12 +106,11 @@ test("sends method, path, query, body, headers and token; parses the answer", as
   ]);
 });
 
-test("impersonates, one header per group, and keeps the server's own path", async () => {
+test("sends a header for each of its values, and keeps the server's own path", async () => {
   let seen: http.IncomingMessage | undefined;
   const url = await listen(http.createServer((request, response) => void ((seen = request), response.end("{}"))));
-  const config = parseKubeConfig(
-    kubeconfig(`${url}/k8s/clusters/c-1/`, { token: "t", as: "jane", "as-groups": ["a", "b"] }),
-  );
+  const headers = { "impersonate-user": "jane", "impersonate-group": ["a", "b"] };
+  const config = { server: `${url}/k8s/clusters/c-1/`, connection: () => Promise.resolve({ headers, tls: {} }) };
   await opened(transportFromKubeConfig(config)).request({ method: "GET", path: "/api" });
   expect(seen?.url).toBe("/k8s/clusters/c-1/api");
   expect(seen?.headersDistinct).toMatchObject({ "impersonate-user": ["jane"], "impersonate-group": ["a", "b"] });
@@ -189,7 +188,7 @@ test.for([
   { name: "silence", start: () => listen(http.createServer(() => {})), want: { status: 0, reason: "Timeout" } },
 ])("what goes wrong on the way is a KubeError with status 0: $name", async ({ start, want }) => {
   const transport = opened(
-    transportFromKubeConfig(parseKubeConfig(kubeconfig(await start(), { token: "secret-token" }))),
+    transportFromKubeConfig(parseNodeKubeConfig(kubeconfig(await start(), { token: "secret-token" }))),
   );
   const error = await transport
     .request({ method: "GET", path: "/x", timeoutMs: want.reason === "Timeout" ? 30 : 5000 })
@@ -337,7 +336,7 @@ test("a rotated client certificate is used for new connections", async () => {
   );
   const clock = new FakeClock();
   const user = { "client-certificate": "tls.crt", "client-key": "tls.key" };
-  const config = parseKubeConfig(
+  const config = parseNodeKubeConfig(
     kubeconfig(await listen(server), user, { "certificate-authority-data": base64(authority.ca) }),
     { directory: path, clock },
   );
@@ -362,7 +361,9 @@ test("a rotated token file is read again after ten seconds, at once after a 401,
     }),
   );
   const clock = new FakeClock();
-  const transport = opened(transportFromKubeConfig(parseKubeConfig(kubeconfig(url, { tokenFile: path }), { clock })));
+  const transport = opened(
+    transportFromKubeConfig(parseNodeKubeConfig(kubeconfig(url, { tokenFile: path }), { clock })),
+  );
   const ask = () => transport.request({ method: "GET", path: "/" });
   await ask();
   await replace(path, "two");
@@ -405,7 +406,11 @@ test.for([{ scheme: "http" }, { scheme: "https" }])(
         through.pipe(socket).pipe(through);
       });
     });
-    const cluster = { "proxy-url": await listen(proxy), "certificate-authority-data": base64(authority.ca) };
+    const cluster = {
+      "proxy-url": await listen(proxy),
+      "certificate-authority-data": base64(authority.ca),
+      "insecure-skip-tls-verify": scheme === "http",
+    };
     const config = parseKubeConfig(kubeconfig(`${scheme}://localhost:${port}`, {}, cluster));
     expect(await opened(transportFromKubeConfig(config)).request({ method: "GET", path: "/api" })).toBe("/api");
     expect(asked).toEqual([scheme === "https" ? `CONNECT localhost:${port}` : `http://localhost:${port}/api`]);

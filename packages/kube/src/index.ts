@@ -3,7 +3,6 @@ export type { Clock } from "./clock.ts";
 export type { Connection, ConnectionSource, TlsMaterial } from "./connection.ts";
 export { transportFromKubeConfig } from "./http-transport.ts";
 export type { TransportOptions } from "./http-transport.ts";
-export { KubeConfig, loadKubeConfig, parseKubeConfig } from "./kube-config.ts";
 export { KubeError } from "./kube-error.ts";
 export type { KubeErrorOptions } from "./kube-error.ts";
 export { objectKey } from "./kube-object.ts";

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 
 import { EventRecorder } from "./event-recorder.ts";
 import { transportFromKubeConfig } from "./http-transport.ts";
-import { parseKubeConfig } from "./kube-config.ts";
+import { parseNodeKubeConfig } from "./node-kubeconfig.ts";
 import type { KubeObject } from "./kube-object.ts";
 import { LeaderElector } from "./leader-elector.ts";
 import { Reflector } from "./reflector.ts";
@@ -23,7 +23,7 @@ const ends: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   emulator = await startKubeEmulator();
-  transport = transportFromKubeConfig(parseKubeConfig(emulator.kubeconfig()));
+  transport = transportFromKubeConfig(parseNodeKubeConfig(emulator.kubeconfig()));
   pods = new ResourceClient(transport, RESOURCES.pods);
   const namespace: KubeObject = { metadata: { name: "team" } };
   await new ResourceClient(transport, RESOURCES.namespaces).create(namespace);
@@ -93,7 +93,7 @@ test("conflicts, missing objects and preconditions are KubeErrors with the serve
 
 test("a wrong token is refused with 401", async () => {
   const config = emulator.kubeconfig().replaceAll(emulator.adminToken, "wrong");
-  const stranger = transportFromKubeConfig(parseKubeConfig(config));
+  const stranger = transportFromKubeConfig(parseNodeKubeConfig(config));
   await expect(new ResourceClient(stranger, RESOURCES.pods).list()).rejects.toMatchObject({ status: 401 });
   await stranger.close();
 });

@@ -1,60 +1,49 @@
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+
+import { configFromTexts, inClusterConfig } from "./client-node-config.ts";
 import type { ConnectionSource } from "./connection.ts";
+import { readKubeConfigText } from "./kubeconfig-text.ts";
+import { refreshable } from "./refreshable-connection.ts";
 
-/** What is used of a `KubeConfig` of @kubernetes/client-node, spelled out so that nobody needs that library for its types. */
-export interface ClientNodeKubeConfig {
-  getCurrentContext(): string;
-  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string } | null;
-  /** Sets headers and TLS options as its authenticators want them. */
-  applyToHTTPSOptions(options: object): Promise<void>;
-}
+export { connectionFromClientNode } from "./client-node-connection.ts";
+export type { ClientNodeKubeConfig } from "./client-node-connection.ts";
 
-/** The fields of node:https's options that client-node sets. */
-interface AppliedOptions {
-  readonly headers?: Readonly<Record<string, unknown>>;
-  readonly auth?: string;
-  readonly ca?: unknown;
-  readonly cert?: unknown;
-  readonly key?: unknown;
-  readonly servername?: string;
-  readonly rejectUnauthorized?: boolean;
+/** What can be chosen when a kubeconfig is loaded. */
+export interface KubeConfigOptions {
+  /** Default: the file's current-context. */
+  readonly context?: string;
 }
 
 /**
- * Connects through a `KubeConfig` of @kubernetes/client-node, for programs that already have one or need its
- * authenticators (OIDC refresh, own ones).
+ * The named kubeconfig; else, inside a pod, its ServiceAccount; else `KUBECONFIG` (a list of files), else `~/.kube/config`.
+ * Read by @kubernetes/client-node. A token's file is read again every minute, and after a 401 at once; then credential
+ * plugins are asked again too.
  *
- * Throws when the current context names no cluster.
+ * Throws an Error that says which file or field is wrong and what to do.
  */
-export function connectionFromClientNode(config: ClientNodeKubeConfig): ConnectionSource {
-  const cluster = config.getCurrentCluster();
-  if (!cluster)
-    throw new Error(
-      `kubeconfig: current-context ${JSON.stringify(config.getCurrentContext())} names no cluster; call setCurrentContext`,
-    );
-  return {
-    server: cluster.server,
-    proxyUrl: cluster.proxyUrl,
-    async connection() {
-      const options: AppliedOptions = {};
-      await config.applyToHTTPSOptions(options);
-      const headers: Record<string, string> = {};
-      for (const [name, value] of Object.entries(options.headers ?? {}))
-        headers[name.toLowerCase()] = String(value).trim();
-      if (options.auth) headers["authorization"] ??= `Basic ${Buffer.from(options.auth).toString("base64")}`;
-      return {
-        headers,
-        tls: {
-          ca: text(options.ca),
-          cert: text(options.cert),
-          key: text(options.key),
-          servername: options.servername,
-          rejectUnauthorized: options.rejectUnauthorized,
-        },
-      };
-    },
-  };
+export function loadKubeConfig(path?: string, options: KubeConfigOptions = {}): ConnectionSource {
+  const pod = path ? undefined : inClusterConfig();
+  if (pod) return refreshable(pod);
+  const advice = "pass --kubeconfig, set KUBECONFIG, or run inside a pod";
+  const files = (path ? [path] : defaultPaths()).map((file) => readKubeConfigText(file, advice));
+  return refreshable(configFromTexts(files, options.context));
 }
 
-function text(value: unknown): string | undefined {
-  return typeof value === "string" || Buffer.isBuffer(value) ? value.toString() : undefined;
+/** From the text of one kubeconfig; relative paths in it start at `directory`. Throws as `loadKubeConfig` does. */
+export function parseKubeConfig(
+  text: string,
+  options: KubeConfigOptions & { readonly directory?: string } = {},
+): ConnectionSource {
+  const directory = resolve(options.directory ?? ".");
+  return refreshable(configFromTexts([{ path: "kubeconfig", directory, text }], options.context));
+}
+
+function defaultPaths(): string[] {
+  const listed = (process.env["KUBECONFIG"] ?? "").split(delimiter).filter(Boolean);
+  // kubectl skips files of the list that do not exist; the library does not.
+  const present = listed.filter((file) => existsSync(file));
+  if (listed.length > 0) return present.length > 0 ? present : listed;
+  return [join(homedir(), ".kube", "config")];
 }

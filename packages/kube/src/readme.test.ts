@@ -9,7 +9,7 @@ import { startKubeEmulator } from "@podid/kube-emulator";
 import { expect, test } from "vitest";
 
 import { transportFromKubeConfig } from "./http-transport.ts";
-import { parseKubeConfig } from "./kube-config.ts";
+import { parseNodeKubeConfig } from "./node-kubeconfig.ts";
 import { ResourceClient } from "./resource-client.ts";
 import { RESOURCES } from "./resource.ts";
 
@@ -20,7 +20,7 @@ test("the README's example runs and prints the pods of each node", async () => {
   const code = /```ts\n([\s\S]*?)```/.exec(readme)![1]!;
   const folder = await mkdtemp(join(tmpdir(), "podid-kube-"));
   const emulator = await startKubeEmulator();
-  const transport = transportFromKubeConfig(parseKubeConfig(emulator.kubeconfig()));
+  const transport = transportFromKubeConfig(parseNodeKubeConfig(emulator.kubeconfig()));
   try {
     const pods = new ResourceClient(transport, RESOURCES.pods);
     for (const [name, nodeName] of [

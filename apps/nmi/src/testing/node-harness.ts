@@ -2,8 +2,9 @@ import { startAzureEmulator } from "@podid/azure-emulator";
 import type { AzureEmulator, ImdsHandle, Seed } from "@podid/azure-emulator";
 import { API_VERSION, CUSTOM_RESOURCE_DEFINITIONS, POD_UID_ANNOTATION } from "@podid/crd-types";
 import { systemClock } from "@podid/imds-proxy";
-import { parseKubeConfig, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
+import { ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
 import type { KubeObject, KubeTransport } from "@podid/kube";
+import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { startKubeEmulator } from "@podid/kube-emulator";
 import type { KubeEmulator } from "@podid/kube-emulator";
 import { createLogger } from "@podid/service";
@@ -53,7 +54,7 @@ export class NodeHarness {
     this.kube = kube;
     this.azure = azure;
     this.imds = imds;
-    this.transport = transportFromKubeConfig(parseKubeConfig(kube.kubeconfig()));
+    this.transport = transportFromKubeConfig(parseNodeKubeConfig(kube.kubeconfig()));
   }
 
   static async start(): Promise<NodeHarness> {
