@@ -18,10 +18,12 @@ kubernetesContract("the emulator", async () => {
 
 const assets = await findAssets(process.env);
 
-describe.runIf(assets === undefined)("kube-apiserver", () => {
-  // oxlint-disable-next-line vitest/no-disabled-tests -- counted as skipped, so that nobody takes it for passed
-  test.skip("needs KUBEBUILDER_ASSETS with kube-apiserver and etcd", () => {});
-});
+for (const lane of assets === undefined ? ["kube-apiserver"] : []) {
+  describe(lane, () => {
+    // oxlint-disable-next-line vitest/no-disabled-tests -- counted as skipped, so that nobody takes it for passed
+    test.skip("needs KUBEBUILDER_ASSETS with kube-apiserver and etcd", () => {});
+  });
+}
 
 for (const found of assets === undefined ? [] : [assets]) {
   kubernetesContract("kube-apiserver", async () => {

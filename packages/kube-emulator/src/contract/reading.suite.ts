@@ -66,12 +66,12 @@ export function readingContract(fixture: () => Fixture): void {
     });
   });
 
-  test("a continue token and a past revision expire", async () => {
+  test("a continue token and a past revision expire", async ({ skip }) => {
     const { wire, core, target } = fixture();
-    if (target.compact === undefined) return;
+    if (target.compact === undefined) skip("nobody here can compact this server's history");
     const first = await listed("labelSelector=suite=reading&limit=1");
     await wire.post(`${core}/configmaps`, { metadata: { name: "r-g", labels: { suite: "reading" } } });
-    await target.compact();
+    await target.compact?.();
     const late = await wire.get(
       `${core}/configmaps?limit=1&continue=${encodeURIComponent(textAt(first, "metadata", "continue"))}`,
     );
