@@ -1,12 +1,9 @@
 import { headerFacts } from "./headers.ts";
-import { canonicalPath } from "./path.ts";
-import { parseQuery } from "./query.ts";
-import type { QueryParameter } from "./query.ts";
 import { errorReply, METADATA_REQUIRED } from "./reply.ts";
 import type { ErrorReplyOptions, Reply } from "./reply.ts";
-import type { ImdsRequest, MetadataCategory, MetadataRequest, Refusal, RefusalReason } from "./request.ts";
-import { CATEGORIES, routeOf } from "./routes.ts";
-import { tokenRequest } from "./token-parameters.ts";
+import type { ImdsRequest, MetadataCategory, Refusal, RefusalReason } from "./request.ts";
+import { readTarget } from "./target.ts";
+import type { Target } from "./target.ts";
 
 /** A request as it came off the wire. */
 export interface WireRequest {
@@ -25,14 +22,19 @@ export interface RequestRules {
 }
 
 const BLOCKED_TEXT = "Request blocked by AAD Pod Identity NMI";
-const PARAMETER_VALUE = /^[A-Za-z0-9._:-]{0,64}$/;
 
 /**
  * The one parse of a request: what it returns is all that anybody acts upon, and what is forwarded is written anew
  * from it. Checks in the order of real IMDS: path grammar (400), unknown identity path (404, whatever the headers),
  * blocked category (403), X-Forwarded-For (400), Metadata (400), then method, body and parameters. Never throws.
+ *
+ * @param read a server may pass `readTarget` with a memory
  */
-export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsRequest {
+export function parseRequest(
+  wire: WireRequest,
+  rules: RequestRules = {},
+  read: (target: string) => Target = readTarget,
+): ImdsRequest {
   const headers = headerFacts(wire.rawHeaders);
   const refuse = (
     reason: RefusalReason,
@@ -47,15 +49,15 @@ export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsR
       errorReply(status, error, description, { ...options, close: headers.body || options.close === true }),
     );
 
-  const mark = wire.target.indexOf("?");
-  const path = canonicalPath(mark < 0 ? wire.target : wire.target.slice(0, mark));
-  if (!path.ok) return refuse("invalid-path", 400, "invalid_request", `Invalid request: ${path.why}`, { close: true });
-  const route = routeOf(path.segments);
-  if (route.kind === "host-token") return { kind: "host-token" };
-  if (route.kind === "unknown-identity-path") {
+  const target = read(wire.target);
+  if (target.kind === "invalid") {
+    return refuse("invalid-path", 400, "invalid_request", `Invalid request: ${target.why}`, { close: true });
+  }
+  if (target.kind === "host-token") return { kind: "host-token" };
+  if (target.kind === "unknown-identity-path") {
     return refuse("unknown-identity-path", 404, "not_found", "Not Found: this identity endpoint does not exist");
   }
-  if (route.kind === "metadata" && rules.blocked?.includes(route.category)) {
+  if (target.kind === "known" && target.category !== undefined && rules.blocked?.includes(target.category)) {
     return refuse("blocked", 403, "blocked", BLOCKED_TEXT);
   }
   if (headers.forwarded) {
@@ -72,7 +74,7 @@ export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsR
       close: true,
     });
   }
-  if (route.kind === "not-found") {
+  if (target.kind === "not-found") {
     return refuse("not-found", 404, "not_found", "Not found: no metadata of the instance has this path");
   }
   if (wire.method !== "GET") {
@@ -80,29 +82,7 @@ export function parseRequest(wire: WireRequest, rules: RequestRules = {}): ImdsR
     return refuse("method", 405, "method_not_allowed", description, { headers: { allow: "GET" } });
   }
   if (headers.body) return refuse("body", 400, "invalid_request", "A request body is not accepted here");
-
-  const query = parseQuery(mark < 0 ? "" : wire.target.slice(mark + 1));
-  if (!query.ok) return refuse("invalid-query", 400, "invalid_request", `Invalid request: ${query.why}`);
-  return route.kind === "token"
-    ? tokenRequest(query.parameters)
-    : metadataRequest(route.category, route.path, query.parameters);
-}
-
-function metadataRequest(
-  category: MetadataCategory,
-  path: string,
-  given: readonly QueryParameter[],
-): MetadataRequest | Refusal {
-  const parameters: { name: string; value: string }[] = [];
-  for (const name of CATEGORIES[category].parameters) {
-    const parameter = given.find((candidate) => candidate.name.toLowerCase() === name);
-    if (parameter === undefined) continue;
-    if (!PARAMETER_VALUE.test(parameter.value)) {
-      return refusal("invalid-parameter", errorReply(400, "invalid_request", `Invalid '${name}' requested`));
-    }
-    parameters.push({ name, value: parameter.value });
-  }
-  return { kind: "metadata", method: "GET", category, path, parameters };
+  return target.request;
 }
 
 function refusal(reason: RefusalReason, reply: Reply): Refusal {

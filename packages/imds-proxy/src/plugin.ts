@@ -6,9 +6,12 @@ import { normalizeAddress } from "./address.ts";
 import type { ImdsForwarder } from "./imds-forwarder.ts";
 import { parseRequest } from "./parse-request.ts";
 import type { RequestRules } from "./parse-request.ts";
+import { remembered } from "./remembered.ts";
 import { errorReply } from "./reply.ts";
 import type { Reply } from "./reply.ts";
 import type { ImdsRequest, RefusalReason } from "./request.ts";
+import { readTarget } from "./target.ts";
+import type { Target } from "./target.ts";
 import type { TokenFacts } from "./token-result.ts";
 import type { TokenService } from "./token-service.ts";
 
@@ -74,8 +77,9 @@ const plugin: FastifyPluginCallback<ImdsProxyOptions> = (fastify, options, done)
   fastify.removeAllContentTypeParsers();
   // Bodies are refused by the parse; nobody reads them.
   fastify.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null));
+  const read = remembered(readTarget);
   const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> | FastifyReply =>
-    answer(options, request, reply);
+    answer(options, read, request, reply);
   fastify.all("/", handler);
   fastify.setNotFoundHandler(handler);
   fastify.setErrorHandler((error, _request, reply) => {
@@ -90,6 +94,7 @@ export const imdsProxy = fp(plugin, { name: "@podid/imds-proxy", fastify: "5.x" 
 
 function answer(
   options: ImdsProxyOptions,
+  read: (target: string) => Target,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> | FastifyReply {
@@ -97,7 +102,7 @@ function answer(
   const raw = request.raw;
   const target = request.originalUrl;
   const remote = raw.socket.remoteAddress ?? "";
-  const parsed = parseRequest({ method: request.method, target, rawHeaders: raw.rawHeaders }, options.rules);
+  const parsed = parseRequest({ method: request.method, target, rawHeaders: raw.rawHeaders }, options.rules, read);
 
   const finish = (result: Reply, facts?: TokenFacts): FastifyReply => {
     send(reply, result, options.closing?.() === true);

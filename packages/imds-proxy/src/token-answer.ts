@@ -67,13 +67,21 @@ export function parseTokenAnswer(text: string, nowSeconds: number): ParsedAnswer
   };
 }
 
+/** The latest reply made of each answer: within a second all are the same bytes. */
+const replies = new WeakMap<TokenAnswer, { readonly seconds: number; readonly reply: Reply }>();
+
 /** The bytes for a client: `expires_in` says what is left now. */
 export function tokenReply(answer: TokenAnswer, remainingSeconds: number): Reply {
-  return {
+  const seconds = Math.max(0, Math.floor(remainingSeconds));
+  const latest = replies.get(answer);
+  if (latest?.seconds === seconds) return latest.reply;
+  const reply: Reply = {
     status: 200,
     headers: { "content-type": JSON_TYPE },
-    body: answer.head + String(Math.max(0, Math.floor(remainingSeconds))) + answer.tail,
+    body: answer.head + String(seconds) + answer.tail,
   };
+  replies.set(answer, { seconds, reply });
+  return reply;
 }
 
 /**
