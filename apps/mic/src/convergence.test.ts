@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Killed, Simulation } from "./testing/simulation.ts";
+import { Killed, Simulation } from "../test/simulation.ts";
 
 /** What can happen to a cluster between two looks. */
 type Act = (simulation: Simulation) => void;

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { startAzureEmulator } from "@podid/azure-emulator";
 import type { AzureEmulator } from "@podid/azure-emulator";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Cluster, resourceId, vmProviderId, vmssProviderId } from "./testing/cluster.ts";
-import { until } from "./testing/until.ts";
+import { Cluster, resourceId, vmProviderId, vmssProviderId } from "../test/cluster.ts";
+import { until } from "../test/until.ts";
 
 const SUBSCRIPTION = "00000000-0000-0000-0000-000000000000";
 const TENANT = "72f988bf-0000-0000-0000-000000000000";

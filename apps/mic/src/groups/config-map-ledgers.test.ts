@@ -3,7 +3,7 @@ import { LEDGER_STORE_CONTRACT } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Cluster, vmProviderId, vmssProviderId } from "../testing/cluster.ts";
+import { Cluster, vmProviderId, vmssProviderId } from "../../test/cluster.ts";
 import { ConfigMapLedgers } from "./config-map-ledgers.ts";
 
 let cluster: Cluster;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { resourceId, vmProviderId } from "../testing/cluster.ts";
-import { groupOf, Harness, SIMPLE } from "../testing/harness.ts";
-import { until } from "../testing/until.ts";
+import { resourceId, vmProviderId } from "../../test/cluster.ts";
+import { groupOf, Harness, SIMPLE } from "../../test/harness.ts";
+import { until } from "../../test/until.ts";
 
 let h: Harness;
 

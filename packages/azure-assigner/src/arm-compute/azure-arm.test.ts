@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Clock } from "../clock.ts";
 import { ARM_CONTRACT } from "../testing/arm-contract.ts";
-import { emulateAzure } from "../testing/emulated-azure.ts";
-import type { EmulatedAzure } from "../testing/emulated-azure.ts";
+import { emulateAzure } from "../../test/emulated-azure.ts";
+import type { EmulatedAzure } from "../../test/emulated-azure.ts";
 import { AzureArm } from "./azure-arm.ts";
 import { AzureIdentityDirectory } from "./azure-identity-directory.ts";
 

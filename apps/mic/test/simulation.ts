@@ -7,13 +7,13 @@ import type { KubeObject } from "@podid/kube";
 import { FakeClock } from "@podid/kube/testing";
 import type { BindingRecord, IdentityRecord, PodRecord } from "@podid/matcher";
 import { createLogger } from "@podid/service";
-import { assignedRecord } from "../assigned/record.ts";
-import { Announcer } from "../groups/announcer.ts";
-import { Attacher } from "../groups/attacher.ts";
-import { Bookkeeper } from "../groups/bookkeeper.ts";
-import { Observations } from "../groups/observation.ts";
-import { Protection } from "../groups/protection.ts";
-import { World } from "../world.ts";
+import { assignedRecord } from "../src/assigned/record.ts";
+import { Announcer } from "../src/groups/announcer.ts";
+import { Attacher } from "../src/groups/attacher.ts";
+import { Bookkeeper } from "../src/groups/bookkeeper.ts";
+import { Observations } from "../src/groups/observation.ts";
+import { Protection } from "../src/groups/protection.ts";
+import { World } from "../src/world.ts";
 import { resourceId, vmssProviderId } from "./cluster.ts";
 
 /** The process died at this step. */

@@ -2,9 +2,9 @@ import type { Arm } from "@podid/azure-assigner";
 import { systemClock } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { createLogger } from "@podid/service";
-import { MicMetrics } from "../metrics.ts";
-import { Mic } from "../mic.ts";
-import type { MicSettings } from "../mic.ts";
+import { MicMetrics } from "../src/metrics.ts";
+import { Mic } from "../src/mic.ts";
+import type { MicSettings } from "../src/mic.ts";
 
 export interface RunningMic {
   readonly mic: Mic;

@@ -3,7 +3,7 @@ import { MemoryArm } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import type { KubeTransport } from "@podid/kube";
-import type { MicSettings } from "../mic.ts";
+import type { MicSettings } from "../src/mic.ts";
 import { Cluster, resourceId, vmProviderId } from "./cluster.ts";
 import { runMic } from "./run-mic.ts";
 import type { RunningMic } from "./run-mic.ts";

@@ -4,10 +4,10 @@ import type { TokenCredential } from "@azure/core-auth";
 import { startAzureEmulator } from "@podid/azure-emulator";
 import type { AzureEmulator } from "@podid/azure-emulator";
 import type { NodeGroup } from "@podid/crd-types";
-import { AzureArm } from "../arm-compute/azure-arm.ts";
-import type { AzureArmOptions } from "../arm-compute/azure-arm.ts";
-import type { ArmWorld } from "./arm-contract.ts";
-import { identity, scaleSet, virtualMachine } from "./fixtures.ts";
+import { AzureArm } from "../src/arm-compute/azure-arm.ts";
+import type { AzureArmOptions } from "../src/arm-compute/azure-arm.ts";
+import type { ArmWorld } from "../src/testing/arm-contract.ts";
+import { identity, scaleSet, virtualMachine } from "../src/testing/fixtures.ts";
 
 const CLIENT_ID = "11111111-0000-0000-0000-000000000001";
 const SUBSCRIPTION_SCOPE = "/subscriptions/00000000-0000-0000-0000-000000000000";
