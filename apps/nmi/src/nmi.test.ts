@@ -1,7 +1,7 @@
 import { redactClientId } from "@podid/crd-types";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { clientId, MACHINE, NodeHarness, RESOURCE, resourceId } from "./testing/node-harness.ts";
-import type { Answer } from "./testing/node-harness.ts";
+import { clientId, MACHINE, NodeHarness, RESOURCE, resourceId } from "../test/node-harness.ts";
+import type { Answer } from "../test/node-harness.ts";
 
 let node: NodeHarness;
 beforeAll(async () => {

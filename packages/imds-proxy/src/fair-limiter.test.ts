@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { FairLimiter, LimiterFullError } from "./fair-limiter.ts";
-import { FakeClock } from "./testing/fake-clock.ts";
+import { FakeClock } from "../test/fake-clock.ts";
 
 function setUp(options: { ratePerSecond?: number; concurrency?: number; maxQueuedPerKey?: number } = {}) {
   const clock = new FakeClock();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { FakeClock } from "./testing/fake-clock.ts";
-import { CLIENT_1, CLIENT_2, identity, imdsBody, jwt, resourceId } from "./testing/fixtures.ts";
+import { FakeClock } from "../test/fake-clock.ts";
+import { CLIENT_1, CLIENT_2, identity, imdsBody, jwt, resourceId } from "../test/fixtures.ts";
 import { ImdsError } from "./imds-client.ts";
 import type { ImdsAnswer } from "./imds-client.ts";
 import { ImdsSource } from "./imds-source.ts";

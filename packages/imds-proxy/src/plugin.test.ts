@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "./clock.ts";
 import { FairLimiter } from "./fair-limiter.ts";
-import { candidate, FakeDirectory, FakeSource, identity, pod, token } from "./testing/fixtures.ts";
+import { candidate, FakeDirectory, FakeSource, identity, pod, token } from "../test/fixtures.ts";
 import { ImdsForwarder } from "./imds-forwarder.ts";
 import { HttpImdsClient } from "./imds-client.ts";
 import { imdsProxy, imdsServerOptions } from "./plugin.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { imdsBody, jwt } from "./testing/fixtures.ts";
+import { imdsBody, jwt } from "../test/fixtures.ts";
 import { jwtClaim, parseTokenAnswer, tokenReply } from "./token-answer.ts";
 
 const NOW = Date.UTC(2026, 0, 1) / 1000;

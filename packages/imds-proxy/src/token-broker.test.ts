@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FairLimiter } from "./fair-limiter.ts";
-import { FakeClock } from "./testing/fake-clock.ts";
-import { FakeSource, identity, token } from "./testing/fixtures.ts";
+import { FakeClock } from "../test/fake-clock.ts";
+import { FakeSource, identity, token } from "../test/fixtures.ts";
 import { TokenBroker } from "./token-broker.ts";
 import type { BrokerRequest, BrokerResult } from "./token-broker.ts";
 import type { SourceOutcome } from "./token-source.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FairLimiter } from "./fair-limiter.ts";
-import { FakeClock } from "./testing/fake-clock.ts";
+import { FakeClock } from "../test/fake-clock.ts";
 import {
   candidate,
   CLIENT_1,
@@ -12,7 +12,7 @@ import {
   pod,
   resourceId,
   token,
-} from "./testing/fixtures.ts";
+} from "../test/fixtures.ts";
 import { ImdsForwarder } from "./imds-forwarder.ts";
 import { parseRequest } from "./parse-request.ts";
 import type { Attachment, Standing } from "./pod-directory.ts";

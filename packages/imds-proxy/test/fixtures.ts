@@ -1,8 +1,8 @@
 import { bindingRecord, identityRecord, podRecord } from "@podid/matcher";
 import type { BindingRecord, IdentityRecord, PodRecord } from "@podid/matcher";
-import type { Attachment, Ownership, PodCandidate, PodDirectory, Standing } from "../pod-directory.ts";
-import type { SourceOutcome, SourceRequest, TokenSource } from "../token-source.ts";
-import { parseTokenAnswer } from "../token-answer.ts";
+import type { Attachment, Ownership, PodCandidate, PodDirectory, Standing } from "../src/pod-directory.ts";
+import type { SourceOutcome, SourceRequest, TokenSource } from "../src/token-source.ts";
+import { parseTokenAnswer } from "../src/token-answer.ts";
 
 /** Objects and fakes that several tests share. */
 export const CLIENT_1 = "11111111-1111-1111-1111-111111111111";

@@ -9,10 +9,10 @@ import { startKubeEmulator } from "@podid/kube-emulator";
 import type { KubeEmulator } from "@podid/kube-emulator";
 import { createLogger } from "@podid/service";
 import { request } from "node:http";
-import { readCommand } from "../config.ts";
-import type { Config } from "../config.ts";
-import { startNmi } from "../nmi.ts";
-import type { Nmi } from "../nmi.ts";
+import { readCommand } from "../src/config.ts";
+import type { Config } from "../src/config.ts";
+import { startNmi } from "../src/nmi.ts";
+import type { Nmi } from "../src/nmi.ts";
 
 export const NODE = "node-1";
 export const MACHINE =

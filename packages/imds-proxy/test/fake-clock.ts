@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../src/clock.ts";
 
 /** A clock for tests: time passes only in {@link advance}, which also lets promises settle between timers. */
 export class FakeClock implements Clock {
