@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import {
   findNativeTools,
+  MissingToolsError,
   MOUNT_SCRIPT,
   NamespacesForbiddenError,
   probeNamespaces,
