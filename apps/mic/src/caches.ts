@@ -130,6 +130,8 @@ function ignored(pod: PodRecord, world: World): string | undefined {
   if (pod.nodeName === undefined) return `${name} has no assigned node yet. it will be ignored`;
   const selector = pod.labels[BINDING_LABEL] ?? "";
   if (selector === "") return `${name} doesn't contain aadpodidbinding label field. it will be ignored`;
+  if (pod.hostNetwork) return `${name} uses the host's network, where NMI cannot tell who asks. it will be ignored`;
+  if (pod.phase === "Succeeded" || pod.phase === "Failed") return `${name} has ended. it will be ignored`;
   if (world.matcher.assignmentsOf(pod.uid).length > 0) return undefined;
   return `No AzureIdentityBinding found for ${name} that matches selector: ${selector}. it will be ignored`;
 }

@@ -81,6 +81,14 @@ export class Cluster {
     });
   }
 
+  setPhase(pod: string, phase: string): Promise<KubeObject> {
+    return this.#client("pod").patch(pod, "default", {
+      type: "merge",
+      body: { status: { phase } },
+      subresource: "status",
+    });
+  }
+
   /** Deletes at once, without a grace period. */
   async delete(kind: ClusterKind, name: string, namespace = "default"): Promise<void> {
     await this.#client(kind).delete(name, kind === "node" ? undefined : namespace, { gracePeriodSeconds: 0 });

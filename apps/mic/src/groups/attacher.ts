@@ -156,10 +156,14 @@ export class Attacher {
     return { problem, attempts, until: this.#o.clock.now() + delayMs };
   }
 
-  /** The VM or scale set does not exist: nothing is attached, and its ledger is void. */
+  /**
+   * The VM or scale set does not exist: nothing is attached. Its ledger goes only when its nodes are gone too: a credential for
+   * the wrong tenant also meets a 404, and must not cost us the memory of what is ours.
+   */
   async #machineGone(scope: Scope, problem: ArmProblem): Promise<void> {
     const { observations, ledgers, clock, fenced } = this.#o;
-    if (scope.group !== undefined && fenced() === undefined) await ledgers.remove(scope.group);
+    const { group, nodeNames } = scope;
+    if (group !== undefined && nodeNames.length === 0 && fenced() === undefined) await ledgers.remove(group);
     const blocked = this.#blocked(observations.of(scope.key), problem);
     observations.set(scope.key, {
       seenAt: clock.now(),

@@ -151,6 +151,19 @@ describe("whom the matcher serves, seen from the API", () => {
       expect(log.join("")).toContain(line);
   });
 
+  test("L-64, L-65 pods that have ended or use the host's network get nothing", async () => {
+    await h.simple();
+    h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    await h.cluster.create("pod", {
+      metadata: { name: "host", namespace: "default", labels: { aadpodidbinding: "test-select" } },
+      spec: { nodeName: "test-node", hostNetwork: true, containers: [{ name: "c", image: "i" }] },
+    });
+    await h.cluster.setPhase("test-pod", "Succeeded");
+    await h.becomes({});
+    expect(h.held(vmProviderId("test-node"))).toEqual([]);
+  });
+
   test("L-53 a node name longer than a label value is shortened in the label, whole in the spec", async () => {
     const long = `${"n".repeat(70)}.example`;
     await h.cluster.node(long, vmProviderId("vm"));
