@@ -100,7 +100,7 @@ describe("tokens", () => {
     expect(short(await node.token(address, `&client_id=${clientId(2)}`))).toBe("403 identity-mismatch");
   });
 
-  test("S62 Identity not found long after the attachment is 403; a late IMDS is waited for", async () => {
+  test("S62 Identity not found right after the attachment is waited out (diverges)", async () => {
     const { address } = await node.bound("p", 3);
     await node.startNmi();
     const waiting = node.token(address);
@@ -320,6 +320,17 @@ describe("other routes", () => {
       '{"error":"invalid_request","error_description":"Required metadata header not specified"}',
     ]);
     node.kube.faults.accept();
+  });
+
+  test("S53 the header may be made optional; S55 and S56 hold then as well", async () => {
+    const { address } = await node.bound("p", 1);
+    await node.startNmi("--metadata-header-required=false");
+    const ask = (query: string): Promise<Answer> =>
+      node.get(address, `/metadata/identity/oauth2/token?${query}`, { headers: {} });
+    expect((await ask(`resource=https://vault.azure.net&client_id=${clientId(1)}`)).status).toBe(200);
+    expect((await ask(`mi_res_id=${resourceId("id1")}&resource=https://vault.azure.net`)).status).toBe(200);
+    const missing = await ask("api-version=2018-02-01");
+    expect([missing.status, missing.json["error_description"]]).toEqual([400, "parameter resource cannot be empty"]);
   });
 
   test("S58 instance metadata passes through, or is blocked", async () => {
