@@ -1,5 +1,6 @@
 import type { NodeGroup } from "@podid/crd-types";
 import type { Arm, IdentityDirectory } from "./arm.ts";
+import { culprits } from "./culprits.ts";
 import { ArmError } from "./arm-problem.ts";
 import type { ArmProblem } from "./arm-problem.ts";
 import { sleep, systemClock } from "./clock.ts";
@@ -9,6 +10,7 @@ import { adopt, LedgerConflict, recordIntent, recordResult, sameLedger, settle }
 import type { Ledger, LedgerStore, StoredLedger } from "./ledger.ts";
 import { Run } from "./assign-run.ts";
 import type { Step } from "./assign-run.ts";
+import { deletingProblem, updatingProblem } from "./machine-problem.ts";
 import { plan } from "./plan.ts";
 import type { Plan, PlannedRequest } from "./plan.ts";
 
@@ -200,12 +202,7 @@ export class Assigner {
   #hold(run: Run, state: ComputeState): Step | undefined {
     if (state.provisioningState?.toLowerCase() !== "updating") return undefined;
     if (this.#clock.now() - run.startedAt >= this.#limits.holdUpdatingMs) return undefined;
-    const problem: ArmProblem = {
-      kind: "updating",
-      status: 200,
-      code: "Updating",
-      message: `${state.group.id} is in Updating provisioning state`,
-    };
+    const problem = updatingProblem(state);
     return { kind: "wait", problem, patient: true, delayMs: (attempt) => Math.min(5000, 500 * 2 ** (attempt - 1)) };
   }
 
@@ -252,36 +249,14 @@ export class Assigner {
           delayMs: (attempt) => problem.retryAfterMs ?? this.#limits.conflictDelayMs * 2 ** (attempt - 1),
         };
       case "identities-refused": {
-        const culprits = await this.#culprits(run, problem);
-        for (const key of culprits) run.refused.set(key, problem);
-        return culprits.length > 0 ? { kind: "again" } : { kind: "failed", problem };
+        const asked = run.inFlight?.attach ?? [];
+        const refused = await culprits(asked, problem, this.#ports.directory, run.request.signal);
+        for (const key of refused) run.refused.set(key, problem);
+        return refused.length > 0 ? { kind: "again" } : { kind: "failed", problem };
       }
       default:
         return { kind: "failed", problem };
     }
-  }
-
-  /**
-   * Whom to leave out: those the message names among what was to be attached; if it names nobody or everybody,
-   * those that the identity provider does not know; failing that all of them.
-   */
-  async #culprits(run: Run, problem: ArmProblem & { readonly kind: "identities-refused" }): Promise<readonly string[]> {
-    const asked = run.inFlight?.attach ?? [];
-    const named = asked.filter(({ key }) => problem.identities.includes(key));
-    if (named.length > 0 && named.length < asked.length) return named.map(({ key }) => key);
-    const { directory } = this.#ports;
-    if (directory !== undefined && asked.length > 1) {
-      const missing: string[] = [];
-      for (const { key, id } of asked) {
-        try {
-          if ((await directory.find(id, run.request.signal)) === undefined) missing.push(key);
-        } catch (error) {
-          if (!(error instanceof ArmError)) throw error;
-        }
-      }
-      if (missing.length > 0) return missing;
-    }
-    return asked.map(({ key }) => key);
   }
 
   async #saveIfChanged(run: Run, stored: StoredLedger, next: Ledger): Promise<void> {
@@ -290,16 +265,6 @@ export class Assigner {
     if (untouched || sameLedger(stored.ledger, next) || run.request.fenced?.() !== undefined) return;
     await this.#ports.ledgers.save(run.request.group, next, stored.version);
   }
-}
-
-function deletingProblem({ group }: ComputeState): ArmProblem {
-  const what = group.kind === "virtualMachine" ? "vm is in 'Deleting'" : "vmss is in Deleting";
-  return {
-    kind: "deleting",
-    status: 200,
-    code: "Deleting",
-    message: `failed to update identities for ${group.name} in ${group.resourceGroup}, ${what} provisioning state`,
-  };
 }
 
 function ledgerProblem(error: LedgerConflict): ArmProblem {
