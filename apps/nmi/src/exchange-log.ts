@@ -3,18 +3,22 @@ import type { Exchange, TokenFacts } from "@podid/imds-proxy";
 import type { Logger } from "@podid/service";
 
 /**
- * One line for what is worth one: upstream's access line, in which users search for `reg.path=`. Cached answers are
- * logged from verbosity 1 on only; at a thousand a second a line each would cost more than the answers.
+ * Upstream's access line, in which users search for `reg.path=`, and the line that says what came of a token request,
+ * in upstream's words too. Cached answers and probes are logged from verbosity 1 on only; at thousands a second a line
+ * each would cost more than the answers.
  */
 export function logExchange(log: Logger, exchange: Exchange): void {
   const { facts, status } = exchange;
   const quiet = (facts?.outcome === "token" && facts.cache === "hit") || exchange.refused === "metadata-header";
   const level = quiet ? "debug" : "info";
   if (!log.isLevelEnabled(level)) return;
-  const text = `status (${status}) took ${Math.round(exchange.durationMs * 1e6)} ns for req.method=${exchange.method} reg.path=${safe(exchange.path)} req.remote=${exchange.remote}`;
-  log[level](fields(exchange), text);
-  if (facts?.outcome === "token" && !quiet) log.info({}, matched(exchange, facts));
-  if (facts?.outcome === "token" && facts.others !== undefined && facts.others > 0 && !quiet && !named(exchange)) {
+  log[level](
+    fields(exchange),
+    `status (${status}) took ${Math.round(exchange.durationMs * 1e6)} ns for ${request(exchange)}`,
+  );
+  const line = outcomeLine(exchange);
+  if (line !== undefined) log[level]({}, line);
+  if (facts?.outcome === "token" && (facts.others ?? 0) > 0 && !quiet && !isNamed(exchange)) {
     log.warn(
       { pod: podOf(facts), others: facts.others },
       "several identities match a request that names none; the heaviest binding was used, then the first by namespace and name",
@@ -22,38 +26,55 @@ export function logExchange(log: Logger, exchange: Exchange): void {
   }
 }
 
-function fields(exchange: Exchange): object {
-  const { facts, refused } = exchange;
+function request({ method, path, remote }: Exchange): string {
+  return `req.method=${method} reg.path=${safe(path)} req.remote=${remote}`;
+}
+
+function fields({ facts, refused }: Exchange): object {
   return {
     ...(refused === undefined ? {} : { reason: refused }),
     ...(facts === undefined ? {} : { outcome: facts.outcome }),
-    ...(facts?.reason === undefined ? {} : { reason: facts.reason, why: facts.message }),
+    ...(facts?.reason === undefined ? {} : { reason: facts.reason }),
     ...(facts?.pod === undefined ? {} : { pod: podOf(facts), podUid: facts.pod.uid }),
-    ...(facts?.identity === undefined ? {} : { identity: `${facts.identity.namespace}/${facts.identity.name}` }),
+    ...(facts?.identity === undefined ? {} : { identity: identityOf(facts) }),
     ...(facts?.cache === undefined ? {} : { cache: facts.cache }),
     ...(facts === undefined || facts.parkedMs === 0 ? {} : { parkedMs: Math.round(facts.parkedMs) }),
   };
 }
 
-function matched({ request }: Exchange, facts: TokenFacts): string {
-  const identity = `${facts.identity?.namespace}/${facts.identity?.name}`;
-  const requested = request.kind === "token" ? request.requested : {};
-  const asked = requested.clientId
-    ? `clientID in request: ${redactClientId(requested.clientId)}`
-    : requested.resourceId
-      ? `resourceID in request: ${safe(requested.resourceId)}`
-      : undefined;
-  if (asked === undefined)
-    return `no clientID or resourceID in request. ${podOf(facts)} has been matched with azure identity ${identity}`;
-  return `${asked}, ${podOf(facts)} has been matched with azure identity ${identity}`;
+function outcomeLine(exchange: Exchange): string | undefined {
+  const { facts } = exchange;
+  if (exchange.refused === "metadata-header") return `metadata header is not specified, ${request(exchange)}`;
+  if (facts === undefined) return undefined;
+  if (facts.outcome === "token") return matchedLine(exchange, facts);
+  if (facts.outcome === "forwarded") return `exception pod ${podOf(facts)} token handling`;
+  const { reason, message } = facts;
+  if (reason === "pod-unknown") return `failed to get pod info from pod IP: ${exchange.remote}, error: ${message}`;
+  if (facts.pod === undefined) return message;
+  // With an identity the choice was made, and it was the token that could not be had.
+  const what = facts.identity === undefined ? "matching identities" : "service principal token";
+  return `failed to get ${what} for pod: ${podOf(facts)}, error: ${message}`;
 }
 
-function named({ request }: Exchange): boolean {
-  return request.kind === "token" && Object.keys(request.requested).length > 0;
+function matchedLine({ request: asked }: Exchange, facts: TokenFacts): string {
+  const { clientId, objectId, resourceId } = asked.kind === "token" ? asked.requested : {};
+  const matched = `${podOf(facts)} has been matched with azure identity ${identityOf(facts)}`;
+  if (clientId !== undefined) return `clientID in request: ${redactClientId(clientId)}, ${matched}`;
+  if (objectId !== undefined) return `objectID in request: ${redactClientId(objectId)}, ${matched}`;
+  if (resourceId !== undefined) return `resourceID in request: ${safe(resourceId)}, ${matched}`;
+  return `no clientID or resourceID in request. ${matched}`;
 }
 
-function podOf(facts: TokenFacts): string {
-  return `${facts.pod?.namespace}/${facts.pod?.name}`;
+function isNamed({ request: asked }: Exchange): boolean {
+  return asked.kind === "token" && Object.keys(asked.requested).length > 0;
+}
+
+function podOf({ pod }: TokenFacts): string {
+  return `${pod?.namespace}/${pod?.name}`;
+}
+
+function identityOf({ identity }: TokenFacts): string {
+  return `${identity?.namespace}/${identity?.name}`;
 }
 
 /** A client's text in a line of the log: no line ends, not endless. */

@@ -119,6 +119,7 @@ export class NmiMetrics {
   /** Upstream's IMDS metrics around a source. */
   measured(source: TokenSource, monotonicMs: () => number): TokenSource {
     return {
+      ...(source.inputs && { inputs: source.inputs.bind(source) }),
       fetch: async (request): Promise<SourceOutcome> => {
         const startedMs = monotonicMs();
         const outcome = await source.fetch(request);

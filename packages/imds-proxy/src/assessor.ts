@@ -171,7 +171,7 @@ export class Assessor {
       resource: call.request.resource,
       capabilities: call.request.capabilities,
       bypassCache,
-      podUid: standing.pod.uid,
+      pod: standing.pod,
       attachedAtMs: attachment.kind === "attached" ? attachment.sinceMs : undefined,
     };
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FakeClock } from "../test/fake-clock.ts";
-import { CLIENT_1, CLIENT_2, identity, imdsBody, jwt, resourceId } from "../test/fixtures.ts";
+import { CLIENT_1, CLIENT_2, identity, imdsBody, jwt, pod, resourceId } from "../test/fixtures.ts";
 import { ImdsError } from "./imds-client.ts";
 import type { ImdsAnswer } from "./imds-client.ts";
 import { ImdsSource } from "./imds-source.ts";
@@ -28,6 +28,7 @@ async function ask(
     },
   });
   const outcome = await source.fetch({
+    pod: pod("p"),
     identity: identity("a"),
     resource: "https://vault.azure.net",
     capabilities: undefined,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FairLimiter } from "./fair-limiter.ts";
 import { FakeClock } from "../test/fake-clock.ts";
-import { FakeSource, identity, token } from "../test/fixtures.ts";
+import { FakeSource, identity, pod, token } from "../test/fixtures.ts";
 import { TokenBroker } from "./token-broker.ts";
 import type { BrokerRequest, BrokerResult } from "./token-broker.ts";
 import type { SourceOutcome } from "./token-source.ts";
@@ -23,7 +23,7 @@ function setUp(source: FakeSource, options: { cache?: boolean; maxEntries?: numb
     resource: "r",
     capabilities: undefined,
     bypassCache: false,
-    podUid: "pod",
+    pod: pod("p"),
     attachedAtMs: undefined,
     ...change,
   });
@@ -44,7 +44,9 @@ describe("one call upstream", () => {
   test("for a thousand requests at once", async () => {
     const source = new FakeSource(token("t"));
     const { clock, broker, request } = setUp(source);
-    const results = Array.from({ length: 1_000 }, (_, index) => broker.get(request({ podUid: `pod-${index}` }), NEVER));
+    const results = Array.from({ length: 1_000 }, (_, index) =>
+      broker.get(request({ pod: pod(`pod-${index}`) }), NEVER),
+    );
     await clock.advance(10);
     expect((await Promise.all(results)).map(accessToken)).toEqual(Array.from({ length: 1_000 }, () => "t"));
     expect(source.requests).toHaveLength(1);
@@ -81,8 +83,18 @@ describe("one call upstream", () => {
   test("a pod of the same identity shares the token", async () => {
     const source = new FakeSource(token("t"));
     const { get } = setUp(source);
-    await get({ podUid: "one" });
-    expect(await get({ podUid: "two" })).toMatchObject({ cache: "hit" });
+    await get({ pod: pod("one") });
+    expect(await get({ pod: pod("two") })).toMatchObject({ cache: "hit" });
+  });
+
+  test("unless the source says that it depends on the pod", async () => {
+    const source = Object.assign(new FakeSource(token("t")), {
+      inputs: (request: BrokerRequest) => request.pod.serviceAccountName + request.pod.uid,
+    });
+    const { get } = setUp(source);
+    await get({ pod: pod("one") });
+    expect(await get({ pod: pod("two") })).toMatchObject({ cache: "miss" });
+    expect(await get({ pod: pod("one") })).toMatchObject({ cache: "hit" });
   });
 });
 
@@ -241,7 +253,7 @@ describe("bypass_cache", () => {
     expect(source.requests.map((request) => request.bypassCache)).toEqual([false, true]);
     expect(accessToken(await get())).toBe("2");
     expect(accessToken(await get({ bypassCache: true }))).toBe("2");
-    expect(accessToken(await get({ bypassCache: true, podUid: "other" }))).toBe("3");
+    expect(accessToken(await get({ bypassCache: true, pod: pod("other") }))).toBe("3");
     await clock.advance(30_000);
     await get({ bypassCache: true });
     expect(source.requests).toHaveLength(4);

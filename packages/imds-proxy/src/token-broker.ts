@@ -17,8 +17,6 @@ const BYPASS_INTERVAL_MS = 30_000;
 
 export interface BrokerRequest extends SourceRequest {
   readonly source: TokenSource;
-  /** Fairness and the limit on bypasses go by pod. */
-  readonly podUid: string;
   /** Monotonic moment since when the identity counts as attached; undefined: long ago. */
   readonly attachedAtMs: number | undefined;
 }
@@ -66,7 +64,7 @@ export class TokenBroker {
   /** The cached token, without waiting. May start a refresh behind the caller's back. */
   peek(request: BrokerRequest): BrokerResult | undefined {
     if (!this.#options.cache || request.bypassCache) return undefined;
-    const key = cacheKey(request);
+    const key = cacheKey(request.source, request);
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     const now = this.#options.clock.monotonicMs();
@@ -87,10 +85,10 @@ export class TokenBroker {
   async get(request: BrokerRequest, signal: AbortSignal): Promise<BrokerResult> {
     const cached = this.peek(request);
     if (cached !== undefined) return cached;
-    const key = cacheKey(request);
+    const key = cacheKey(request.source, request);
     if (!this.#options.cache)
       return this.#conclude(key, request, this.#newFlight(request, request.bypassCache), "off", signal);
-    if (request.bypassCache && this.#mayBypass(key, request.podUid)) {
+    if (request.bypassCache && this.#mayBypass(key, request.pod.uid)) {
       // Never joined to a flight that began before it: that one may bring the very token the client wants replaced.
       return this.#conclude(key, request, this.#fly(key, request, "bypass"), "bypass", signal);
     }
@@ -125,6 +123,7 @@ export class TokenBroker {
 
   #newFlight(request: BrokerRequest, bypassCache: boolean): Flight {
     const source: SourceRequest = {
+      pod: request.pod,
       identity: request.identity,
       resource: request.resource,
       capabilities: request.capabilities,
@@ -132,7 +131,7 @@ export class TokenBroker {
     };
     return new Flight({
       clock: this.#options.clock,
-      attempt: () => this.#options.limiter.run(request.podUid, () => request.source.fetch(source)),
+      attempt: () => this.#options.limiter.run(request.pod.uid, () => request.source.fetch(source)),
       lagUntilMs: lagUntil(request),
     });
   }

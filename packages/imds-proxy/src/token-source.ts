@@ -1,8 +1,10 @@
-import type { IdentityRecord } from "@podid/matcher";
+import type { IdentityRecord, PodRecord } from "@podid/matcher";
 import type { TokenAnswer } from "./token-answer.ts";
 
-/** Everything a source needs to get one token, and everything that could make it another token. */
+/** Everything a source needs to get one token. */
 export interface SourceRequest {
+  /** On whose behalf. Pods share tokens of an identity unless the source's `inputs` tell them apart. */
+  readonly pod: PodRecord;
   readonly identity: IdentityRecord;
   readonly resource: string;
   readonly capabilities: string | undefined;
@@ -23,5 +25,10 @@ export type SourceOutcome =
 
 /** One way to get tokens; type 0 asks IMDS, others Entra. Expected failures are outcomes, not exceptions. */
 export interface TokenSource {
+  /**
+   * What else could make it another token than identity, resource and capabilities: the version of a Secret, the UID of
+   * the pod's ServiceAccount. Part of the cache's key; absent: nothing else.
+   */
+  inputs?(request: SourceRequest): string;
   fetch(request: SourceRequest): Promise<SourceOutcome>;
 }
