@@ -1,4 +1,4 @@
-import { booleanFlag, integerFlag, parseCommandLine, renderHelp, stringFlag } from "@podid/service";
+import { booleanFlag, integerFlag, parseCommandLine, renderHelp, stringFlag, type FlagValues } from "@podid/service";
 import { LARGEST } from "./sandbox/topology.ts";
 
 /** What the user asked for. */
@@ -19,7 +19,7 @@ export type Command =
       readonly tail: number | undefined;
       readonly container: string | undefined;
     }
-  | { readonly kind: "demo"; readonly sandbox: SandboxFlags }
+  | { readonly kind: "demo"; readonly sandbox: SandboxFlags & { readonly manifests: string | undefined } }
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "errors"; readonly errors: readonly string[] };
 
@@ -55,6 +55,14 @@ const SANDBOX = {
   mic: stringFlag({ default: "", help: "Another build of MIC (one .mjs file) to run." }),
   nmi: stringFlag({ default: "", help: "Another build of NMI (one .mjs file) to run." }),
 };
+const DEMO = {
+  ...SANDBOX,
+  "state-file": stringFlag({
+    default: "",
+    help: "Use the sandbox that this file describes, if it runs, instead of starting one.",
+  }),
+  manifests: stringFlag({ default: "", help: "Folder of manifests to apply instead of deploy/demo." }),
+};
 const LOGS = {
   ...STATE,
   follow: booleanFlag({ default: false, help: "Go on until interrupted." }),
@@ -89,11 +97,11 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
   const [first, second, ...rest] = argv;
   if (first === undefined || first === "help" || first === "--help" || first === "-h")
     return { kind: "help", text: USAGE };
-  if (first === "demo") return parseSandbox("demo", argv.slice(1), env);
+  if (first === "demo") return parseDemo(argv.slice(1));
   if (first !== "sandbox") return errors(`${JSON.stringify(first)} is no command of podid; see podid --help`);
   switch (second) {
     case "up":
-      return parseSandbox("up", rest, env);
+      return parseUp(rest, env);
     case "down":
     case "status":
       return parsePlain(second, rest, env);
@@ -110,33 +118,48 @@ export function parseCommand(argv: readonly string[], env: Readonly<Record<strin
   }
 }
 
-function parseSandbox(
-  kind: "up" | "demo",
-  argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
-): Command {
+function parseUp(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
   const table = { ...SANDBOX, ...HELP };
-  const parsed = parseCommandLine(table, { argv, env: kind === "demo" ? {} : env });
+  const parsed = parseCommandLine(table, { argv, env });
   if (!parsed.ok) return { kind: "errors", errors: parsed.errors };
   const { values, positional } = parsed.commandLine;
-  const name = kind === "up" ? "podid sandbox up" : "podid demo";
   if (values.help)
-    return { kind: "help", text: renderHelp({ usage: `${name} [flags]`, summary: SUMMARIES[kind] }, table) };
-  if (positional.length > 0) return errors(`${name} takes no arguments, got ${positional.join(" ")}`);
-  if (values["virtual-machines"] > values.nodes)
-    return errors(
-      `--virtual-machines: ${values["virtual-machines"]} is more than --nodes (${values.nodes}); raise --nodes`,
-    );
+    return { kind: "help", text: renderHelp({ usage: "podid sandbox up [flags]", summary: SUMMARIES.up }, table) };
+  const problem = sandboxProblem(values, positional);
+  return problem === undefined ? { kind: "up", sandbox: sandboxFlags(values) } : errors(problem);
+}
+
+function parseDemo(argv: readonly string[]): Command {
+  const table = { ...DEMO, ...HELP };
+  const parsed = parseCommandLine(table, { argv, env: {} });
+  if (!parsed.ok) return { kind: "errors", errors: parsed.errors };
+  const { values, positional } = parsed.commandLine;
+  if (values.help)
+    return { kind: "help", text: renderHelp({ usage: "podid demo [flags]", summary: SUMMARIES.demo }, table) };
+  const problem = sandboxProblem(values, positional);
+  if (problem !== undefined) return errors(problem);
+  return { kind: "demo", sandbox: { ...sandboxFlags(values), manifests: orUndefined(values.manifests) } };
+}
+
+type SandboxValues = FlagValues<typeof SANDBOX>;
+
+function sandboxProblem(values: SandboxValues, positional: readonly string[]): string | undefined {
+  if (positional.length > 0)
+    return `${JSON.stringify(positional.join(" "))}: this command takes flags only; see --help`;
+  const { nodes, "virtual-machines": machines } = values;
+  return machines > nodes
+    ? `--virtual-machines: ${machines} is more than --nodes (${nodes}); raise --nodes`
+    : undefined;
+}
+
+function sandboxFlags(values: SandboxValues): SandboxFlags {
   const { nodes, verbose, mic, nmi } = values;
   return {
-    kind,
-    sandbox: {
-      nodes,
-      verbose,
-      virtualMachines: values["virtual-machines"],
-      stateFile: orUndefined(values["state-file"]),
-      bundles: { ...(mic === "" ? {} : { mic }), ...(nmi === "" ? {} : { nmi }) },
-    },
+    nodes,
+    verbose,
+    virtualMachines: values["virtual-machines"],
+    stateFile: orUndefined(values["state-file"]),
+    bundles: { ...(mic === "" ? {} : { mic }), ...(nmi === "" ? {} : { nmi }) },
   };
 }
 

@@ -36,6 +36,8 @@ export async function planProcesses(o: {
         `--kubeconfig=${micConfig}`,
         `--http-probe-port=${PROBE_PORT}`,
         "--prometheus-port=8888",
+        // Both replicas run on one host, whose name is the default.
+        `--leader-election-instance=${replica.name}`,
         ...verbosity(plan),
       ],
       env: {

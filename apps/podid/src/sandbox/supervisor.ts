@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startAzureEmulator } from "@podid/azure-emulator";
 import { transportFromKubeConfig } from "@podid/kube";
-import { parseKubeConfig } from "@podid/kube/kubeconfig";
+import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { startEmulatedApiServer } from "./api-server.ts";
 import { azureSeed } from "./azure-seed.ts";
 import { startControlApi } from "./control-api.ts";
@@ -73,7 +73,7 @@ export async function supervise(o: SupervisorInput): Promise<void> {
   writeFileSync(kubeconfig, api.kubeconfig(`https://127.0.0.1:${o.kubePort}`), { mode: 0o600 });
   const podEnv = cloudEnvironment(process.env, ca);
   const kubelet = new Kubelet({
-    transport: transportFromKubeConfig(parseKubeConfig(api.kubeconfig(`https://${FABRIC_ADDRESS}:${KUBE_PORT}`)), {
+    transport: transportFromKubeConfig(parseNodeKubeConfig(api.kubeconfig(`https://${FABRIC_ADDRESS}:${KUBE_PORT}`)), {
       userAgent: "podid-sandbox",
     }),
     nodes: topology.nodes,
