@@ -11,7 +11,7 @@ export interface ImdsAnswer {
 /** The one way to the real IMDS. A request carries `Metadata: true` and nothing of what the pod sent. */
 export interface ImdsClient {
   /** @param target as made by `requestTarget` @throws ImdsError when there is no usable answer */
-  get(target: string, signal?: AbortSignal): Promise<ImdsAnswer>;
+  get(target: string, options?: { readonly signal?: AbortSignal; readonly timeoutMs?: number }): Promise<ImdsAnswer>;
 }
 
 /** No answer, or none within the limits. */
@@ -53,8 +53,12 @@ export class HttpImdsClient implements ImdsClient {
     });
   }
 
-  get(target: string, signal?: AbortSignal): Promise<ImdsAnswer> {
-    const { host, port, timeoutMs, connectTimeoutMs } = this.#options;
+  get(
+    target: string,
+    options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
+  ): Promise<ImdsAnswer> {
+    const { host, port, connectTimeoutMs } = this.#options;
+    const { signal, timeoutMs = this.#options.timeoutMs } = options;
     return new Promise((resolve, reject) => {
       const fail = (code: string, message: string, cause?: unknown): void => {
         finish();

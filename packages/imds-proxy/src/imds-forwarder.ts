@@ -15,6 +15,9 @@ export interface ImdsForwarderOptions {
   readonly tokenLimiter: FairLimiter;
 }
 
+/** IMDS may take two minutes for the first answer about scheduled events, which it only then begins to collect. */
+const SLOW_MS = 130_000;
+
 /**
  * Asks IMDS in a pod's stead, for metadata routes and for excepted pods' tokens. What goes out is written anew from
  * the parsed request; what comes back is IMDS's status, content type and body, with no header of the connection.
@@ -33,7 +36,10 @@ export class ImdsForwarder {
       return await limiter.run(fairnessKey, async () => {
         // The client may have left while this request was waiting for its turn.
         if (signal?.aborted) throw new ImdsError("aborted", "the request was given up");
-        const answer = await this.#options.client.get(requestTarget(request), signal);
+        const answer = await this.#options.client.get(requestTarget(request), {
+          ...(signal === undefined ? {} : { signal }),
+          ...(isSlow(request) ? { timeoutMs: SLOW_MS } : {}),
+        });
         return {
           status: answer.status,
           headers: {
@@ -51,4 +57,8 @@ export class ImdsForwarder {
       throw error;
     }
   }
+}
+
+function isSlow(request: MetadataRequest | TokenRequest): boolean {
+  return request.kind === "metadata" && request.category === "scheduledevents";
 }
