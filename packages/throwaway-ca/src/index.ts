@@ -1,2 +1,3 @@
 export { createAuthority } from "./authority.ts";
 export type { Authority, CertificateRequest, KeyPair } from "./authority.ts";
+export { createSelfSigned } from "./self-signed.ts";
