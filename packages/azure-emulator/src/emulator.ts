@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
+import type { KeyPair } from "@podid/throwaway-ca";
 import { ArmService } from "./arm/arm-service.ts";
 import type { Clock } from "./clock.ts";
 import { systemClock } from "./clock.ts";
@@ -18,7 +19,6 @@ import { ImdsService } from "./imds/imds-service.ts";
 import { RequestLog } from "./request-log.ts";
 import { AzureState } from "./state/azure-state.ts";
 import type { Seed } from "./state/seed.ts";
-import { createServerCredentials } from "./tls/authority.ts";
 
 /** ARM's hosts in the public and sovereign clouds. */
 const MANAGEMENT_HOSTS = [
@@ -42,7 +42,7 @@ export interface AzureEmulatorOptions {
   readonly setTimeout?: Clock["setTimeout"];
   /** Folder that the CA's certificate is written to, as `ca.pem`; made when missing. */
   readonly caDirectory?: string;
-  /** Further names and IPv4 addresses for the TLS certificate. */
+  /** Further names and IP addresses for the TLS certificate. */
   readonly certificateHosts?: readonly string[];
   /** PEM of an RSA private key that signs access tokens, to have the same one again; default: a new one. */
   readonly signingKey?: string;
@@ -97,15 +97,13 @@ export async function startAzureEmulator(o: AzureEmulatorOptions = {}): Promise<
   const key = new SigningKey(clock.now, o.signingKey);
   const entra = new EntraService({ state, key, fetchJson: o.fetchJson ?? fetchJson });
   const arm = new ArmService({ state, key });
-  const certificateHosts = [
+  const credentials = await issueCertificate([
     ...MANAGEMENT_HOSTS,
     ...ALL_LOGIN_HOSTS,
     "localhost",
     "127.0.0.1",
     ...(o.certificateHosts ?? []),
-  ];
-  // Certificates are checked against the real clock by everybody else.
-  const credentials = createServerCredentials(certificateHosts, Date.now());
+  ]);
 
   const tls = new Listener((message, response) => {
     void gate.serve(belongsToEntra(message.headers.host ?? "", message.url ?? "/") ? entra : arm, message, response);
@@ -165,6 +163,15 @@ export async function startAzureEmulator(o: AzureEmulatorOptions = {}): Promise<
       await Promise.all([tls.close(), controlListener.close(), ...[...machines].map((listener) => listener.close())]);
     },
   };
+}
+
+/** A server certificate from an authority that nobody can issue more with. */
+async function issueCertificate(hosts: readonly string[]): Promise<KeyPair & { readonly caPem: string }> {
+  // Loading it takes longer than the rest of the start, so it comes when the signing key is already in the making.
+  const { createAuthority } = await import("@podid/throwaway-ca");
+  // Certificates are checked against the real clock by everybody else.
+  const authority = await createAuthority({ name: "azure-emulator throw-away CA", now: Date.now() });
+  return { caPem: authority.caPem, ...(await authority.issue({ commonName: "azure-emulator", hosts })) };
 }
 
 async function listenOrAccept(

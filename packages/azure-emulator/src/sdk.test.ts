@@ -11,12 +11,12 @@ import {
   ClientSecretCredential,
   ManagedIdentityCredential,
 } from "@azure/identity";
+import { createSelfSigned } from "@podid/throwaway-ca";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AzureEmulator } from "./emulator.ts";
 import { startAzureEmulator } from "./emulator.ts";
 import { decodeJwt } from "./entra/jwt.ts";
 import { APP, GROUP, identityId, SUBSCRIPTION, TENANT, TEST_SEED, VM, startTestIssuer } from "./test-cloud.ts";
-import { certificatePem, issueCertificate, validity } from "./tls/certificate.ts";
 
 const SCOPE = "https://management.azure.com/.default";
 let emulator: AzureEmulator;
@@ -60,19 +60,9 @@ test("ClientSecretCredential gets a token, and the reason when it does not", asy
 test.for([{ sendCertificateChain: false }, { sendCertificateChain: true }])(
   "ClientCertificateCredential gets a token: %o",
   async (options) => {
-    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const name = `app ${String(options.sendCertificateChain)}`;
-    const certificate = certificatePem(
-      issueCertificate({
-        subject: name,
-        issuer: name,
-        publicKey,
-        signer: privateKey,
-        signerPublicKey: publicKey,
-        ...validity(Date.now(), 1),
-        use: { kind: "authority" },
-      }),
-    );
+    const certificate = await createSelfSigned({ commonName: name, privateKey, now: Date.now(), days: 1 });
     const clientId = crypto.randomUUID();
     emulator.state.addApp({
       clientId,

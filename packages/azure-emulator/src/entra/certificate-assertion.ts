@@ -10,7 +10,7 @@ import {
   invalidSignature,
 } from "./errors.ts";
 import type { DecodedJwt } from "./jwt.ts";
-import { audiences, timeClaim, verifySignature } from "./jwt.ts";
+import { audiences, isSignedBy, timeClaim } from "./jwt.ts";
 
 const SKEW_MS = 300_000;
 
@@ -18,20 +18,20 @@ const SKEW_MS = 300_000;
  * Checks an assertion that the client signed with its own certificate. The certificate is found by `x5t#S256` or `x5t`
  * (padded or not), or taken from `x5c` when the app trusts its subject.
  */
-export function checkCertificateAssertion(o: {
+export async function checkCertificateAssertion(o: {
   jwt: DecodedJwt;
   app: App;
   clientId: string;
   /** Accepted values of `aud`: the token endpoints of the tenant. */
   isAudience: (audience: string) => boolean;
   now: number;
-}): EntraError | undefined {
+}): Promise<EntraError | undefined> {
   const { jwt, app } = o;
   const { claims } = jwt;
   if (!same(claims["iss"], o.clientId) || !same(claims["sub"], o.clientId)) return assertionClientMismatch();
   const certificate = registered(app, jwt) ?? trustedByName(app, jwt);
   if (certificate === undefined) return certificateNotRegistered();
-  if (!verifySignature(jwt, certificate.publicKey, ["PS256", "RS256"]))
+  if (!(await isSignedBy(jwt, certificate.publicKey, ["PS256", "RS256"])))
     return invalidSignature(thumbprint(certificate, "sha1").toString("hex").toUpperCase());
   const until = timeClaim(claims, "exp");
   const from = timeClaim(claims, "nbf") ?? timeClaim(claims, "iat") ?? 0;

@@ -1,17 +1,9 @@
-import {
-  createHash,
-  createSign,
-  generateKeyPairSync,
-  randomUUID,
-  sign,
-  constants,
-  verify,
-  createPublicKey,
-} from "node:crypto";
+import { createHash, createSign, generateKeyPairSync, randomUUID, sign, constants, X509Certificate } from "node:crypto";
+import { createSelfSigned } from "@podid/throwaway-ca";
+import { createLocalJWKSet, jwtVerify } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { TestCloud, TestIssuer } from "../test-cloud.ts";
 import { APP, identityId, startTestCloud, startTestIssuer, TENANT } from "../test-cloud.ts";
-import { certificatePem, issueCertificate, validity } from "../tls/certificate.ts";
 import { decodeJwt } from "./jwt.ts";
 
 const V1 = `/${TENANT}/oauth2/token`;
@@ -19,16 +11,8 @@ const V2 = `/${TENANT}/oauth2/v2.0/token`;
 const JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const SCOPE = "https://management.core.windows.net//.default";
 const SECRET = { grant_type: "client_credentials", client_id: APP, client_secret: "s3cret", scope: SCOPE };
-const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-const rawCertificate = issueCertificate({
-  subject: "app",
-  issuer: "app",
-  publicKey,
-  signer: privateKey,
-  signerPublicKey: publicKey,
-  ...validity(Date.parse("2026-03-01"), 365),
-  use: { kind: "authority" },
-});
+const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const certificate = await createSelfSigned({ commonName: "app", privateKey, now: Date.parse("2026-03-01") });
 
 let cloud: TestCloud;
 let cluster: TestIssuer;
@@ -43,7 +27,7 @@ beforeEach(() => {
     clientId: federated,
     tenantId: TENANT,
     displayName: "fed",
-    certificates: [certificatePem(rawCertificate)],
+    certificates: [certificate],
     federatedCredentials: [{ issuer: cluster.issuer, subject: "system:serviceaccount:demo:app" }],
   });
 });
@@ -87,11 +71,11 @@ test("access tokens verify with the published keys", async () => {
     tenant_region_scope: "WW",
   });
   const { keys } = (await cloud.entra(new URL(discovery.jwks_uri).pathname)).json();
-  const jwt = decodeJwt(access_token);
-  expect(keys[0].kid).toBe(jwt?.header["kid"]);
-  expect(jwt && verify("sha256", jwt.signed, createPublicKey({ key: keys[0], format: "jwk" }), jwt.signature)).toBe(
-    true,
-  );
+  expect(keys[0].kid).toBe(decodeJwt(access_token)?.header["kid"]);
+  const currentDate = new Date(cloud.clock.now());
+  await expect(jwtVerify(access_token, createLocalJWKSet({ keys }), { currentDate })).resolves.toMatchObject({
+    payload: { appid: APP },
+  });
 });
 
 test("instance discovery knows the clouds and nobody else", async () => {
@@ -135,7 +119,7 @@ function certificateAssertion(o: { alg?: "PS256" | "RS256"; header?: object; cla
 }
 
 function thumbprint(algorithm: "sha1" | "sha256"): string {
-  return createHash(algorithm).update(rawCertificate).digest("base64url");
+  return createHash(algorithm).update(new X509Certificate(certificate).raw).digest("base64url");
 }
 
 const assertionForm = (assertion: string): Record<string, string> => ({

@@ -1,5 +1,3 @@
-import { createPublicKey } from "node:crypto";
-import type { KeyObject } from "node:crypto";
 import type { JsonObject } from "../json.ts";
 import { isJsonObject, objectOf, stringOf } from "../json.ts";
 import type { AzureState } from "../state/azure-state.ts";
@@ -20,7 +18,7 @@ import {
   subjectMismatch,
 } from "./errors.ts";
 import type { DecodedJwt } from "./jwt.ts";
-import { audiences, timeClaim, verifySignature } from "./jwt.ts";
+import { audiences, isSignedBy, timeClaim } from "./jwt.ts";
 
 /** Fetches an issuer's document; rejects when that fails. `caPem` is the authority to trust, undefined: the system's. */
 export type FetchJson = (url: string, caPem: string | undefined) => Promise<unknown>;
@@ -62,10 +60,9 @@ export async function checkFederatedAssertion(o: {
   const keys = await issuerKeys(issuer, state, o.fetchJson);
   if (keys === undefined) return issuerUnreachable();
   const kid = stringOf(jwt.header["kid"]);
-  const candidates = keys
-    .filter((key) => kid === undefined || key["kid"] === kid)
-    .flatMap((key) => publicKey(key) ?? []);
-  return candidates.some((key) => verifySignature(jwt, key, ["RS256"])) ? undefined : invalidSignature(kid ?? "");
+  for (const key of keys.filter((candidate) => kid === undefined || candidate["kid"] === kid))
+    if (await isSignedBy(jwt, key, ["RS256"])) return undefined;
+  return invalidSignature(kid ?? "");
 }
 
 type Match =
@@ -115,12 +112,4 @@ function relocated(jwksUri: string, issuer: string, base: string): string {
   if (base === issuer.replace(/\/$/, "")) return jwksUri;
   const { pathname, search } = new URL(jwksUri);
   return new URL(`${pathname}${search}`, base).href;
-}
-
-function publicKey(jwk: JsonObject): KeyObject | undefined {
-  try {
-    return createPublicKey({ key: jwk, format: "jwk" });
-  } catch {
-    return undefined;
-  }
 }

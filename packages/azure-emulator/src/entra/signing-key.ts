@@ -1,13 +1,15 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPair, sign, verify } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, generateKeyPair, X509Certificate } from "node:crypto";
 import type { KeyObject } from "node:crypto";
+import { promisify } from "node:util";
+import { SignJWT } from "jose";
 import type { JsonObject } from "../json.ts";
-import { isJsonObject } from "../json.ts";
-import { issueCertificate, validity } from "../tls/certificate.ts";
+import { decodeJwt, isSignedBy } from "./jwt.ts";
 
 interface Key {
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
   readonly kid: string;
+  /** DER. */
   readonly certificate: Buffer;
 }
 
@@ -20,33 +22,21 @@ export class SigningKey {
 
   /** `privateKeyPem`: an RSA key to use instead of a new one. */
   constructor(now: () => number, privateKeyPem?: string) {
-    this.#key =
-      privateKeyPem === undefined
-        ? generate(now)
-        : Promise.resolve(withCertificate(createPrivateKey(privateKeyPem), now));
+    this.#key = certified(privateKeyPem === undefined ? generate() : createPrivateKey(privateKeyPem), now);
   }
 
   /** A JWT as Entra makes them: RS256, the key named twice. */
   async sign(claims: JsonObject): Promise<string> {
     const { privateKey, kid } = await this.#key;
-    const content = `${base64url({ typ: "JWT", alg: "RS256", x5t: kid, kid })}.${base64url(claims)}`;
-    const signature = await new Promise<Buffer>((resolve, reject) => {
-      sign("sha256", Buffer.from(content), privateKey, (error, bytes) =>
-        error === null ? resolve(bytes) : reject(error),
-      );
-    });
-    return `${content}.${signature.toString("base64url")}`;
+    return new SignJWT(claims).setProtectedHeader({ typ: "JWT", alg: "RS256", x5t: kid, kid }).sign(privateKey);
   }
 
   /** The claims of a token that this key signed; undefined for anything else. Times are not looked at. */
   async verify(token: string): Promise<JsonObject | undefined> {
-    const [header, payload, signature, ...rest] = token.split(".");
-    if (header === undefined || payload === undefined || signature === undefined || rest.length > 0) return undefined;
+    const jwt = decodeJwt(token);
+    if (jwt === undefined) return undefined;
     const { publicKey } = await this.#key;
-    if (!verify("sha256", Buffer.from(`${header}.${payload}`), publicKey, Buffer.from(signature, "base64url")))
-      return undefined;
-    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
-    return isJsonObject(claims) ? claims : undefined;
+    return (await isSignedBy(jwt, publicKey, ["RS256"])) ? jwt.claims : undefined;
   }
 
   /** The public half as an entry of a JWKS. */
@@ -62,30 +52,20 @@ export class SigningKey {
   }
 }
 
-async function generate(now: () => number): Promise<Key> {
-  const privateKey = await new Promise<KeyObject>((resolve, reject) => {
-    generateKeyPair("rsa", { modulusLength: 2048 }, (error, _publicHalf, privateHalf) =>
-      error === null ? resolve(privateHalf) : reject(error),
-    );
+async function certified(making: KeyObject | Promise<KeyObject>, now: () => number): Promise<Key> {
+  const { createSelfSigned } = await import("@podid/throwaway-ca");
+  const privateKey = await making;
+  const pem = await createSelfSigned({
+    commonName: "accounts.accesscontrol.windows.net",
+    privateKey,
+    now: now(),
+    days: 1825,
   });
-  return withCertificate(privateKey, now);
+  const certificate = new X509Certificate(pem).raw;
+  const kid = createHash("sha1").update(certificate).digest("base64url");
+  return { privateKey, publicKey: createPublicKey(privateKey), certificate, kid };
 }
 
-function withCertificate(privateKey: KeyObject, now: () => number): Key {
-  const publicKey = createPublicKey(privateKey);
-  const name = "accounts.accesscontrol.windows.net";
-  const certificate = issueCertificate({
-    subject: name,
-    issuer: name,
-    publicKey,
-    signer: privateKey,
-    signerPublicKey: publicKey,
-    ...validity(now(), 1825),
-    use: { kind: "server", hosts: [name] },
-  });
-  return { privateKey, publicKey, certificate, kid: createHash("sha1").update(certificate).digest("base64url") };
-}
-
-function base64url(value: JsonObject): string {
-  return Buffer.from(JSON.stringify(value)).toString("base64url");
+async function generate(): Promise<KeyObject> {
+  return (await promisify(generateKeyPair)("rsa", { modulusLength: 2048 })).privateKey;
 }

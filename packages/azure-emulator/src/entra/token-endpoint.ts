@@ -105,7 +105,7 @@ export class TokenEndpoint {
       const ownAssertion = textOf(jwt.claims["iss"]).toLowerCase() === clientId.toLowerCase();
       const error =
         ownAssertion && client.app !== undefined
-          ? checkCertificateAssertion({
+          ? await checkCertificateAssertion({
               jwt,
               app: client.app,
               clientId,
