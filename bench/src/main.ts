@@ -4,6 +4,8 @@ import type { Figure, Suite } from "./figure.ts";
 /** Suites by name, loaded when they run: one that was not asked for costs nothing. */
 const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   match: async () => (await import("./match.ts")).matchFigures,
+  nmi: async () => (await import("./nmi.ts")).nmiFigures,
+  demo: async () => (await import("./demo.ts")).demoFigures,
 };
 
 const { values, positionals } = parseArgs({

@@ -6,6 +6,8 @@ export interface ProcessStatus {
   readonly app: "mic" | "nmi";
   readonly state: "running" | "stopped" | "waiting";
   readonly restarts: number;
+  /** In the sandbox's pid namespace. */
+  readonly pid?: number;
 }
 
 export interface CommandResult {

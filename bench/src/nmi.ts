@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Cluster } from "@podid/e2e/cluster";
+import { bundleApp } from "@podid/tools/bundle";
+import { build } from "esbuild";
+import { figure } from "./figure.ts";
+import type { Figure } from "./figure.ts";
+import type { Sample } from "./start-and-memory.ts";
+
+const TIMES = 5;
+
+/** NMI as shipped, on a node of the sandbox, beside bare servers on the same node in the same run. */
+export async function nmiFigures(): Promise<readonly Figure[]> {
+  const directory = mkdtempSync(join(tmpdir(), "podid-bench-"));
+  const cluster = await Cluster.start();
+  try {
+    const node = cluster.vm;
+    const name = `nmi-${node}`;
+    const pid = (await cluster.control.processes()).find((each) => each.name === name)?.pid;
+    const [command, environment] = await Promise.all(
+      ["cmdline", "environ"].map(async (file) =>
+        (await cluster.control.exec({ node }, ["cat", `/proc/${pid}/${file}`])).stdout
+          .split("\0")
+          .filter((word) => word !== ""),
+      ),
+    );
+    await cluster.control.process(name, "stop");
+    const env = Object.fromEntries(
+      (environment ?? []).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+    );
+    const measure = async (what: readonly string[], url: string): Promise<Sample> => {
+      const input = JSON.stringify({ command: what, env, url, times: TIMES });
+      const { code, stdout, stderr } = await cluster.control.exec({ node }, [
+        process.execPath,
+        join(import.meta.dirname, "start-and-memory.ts"),
+        input,
+      ]);
+      if (code !== 0) throw new Error(stderr);
+      return median(JSON.parse(stdout) as Sample[]);
+    };
+    const bare = async (entry: string): Promise<Sample> => {
+      const outfile = join(directory, `${entry}.mjs`);
+      await build({
+        entryPoints: [join(import.meta.dirname, `${entry}.ts`)],
+        outfile,
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+      });
+      return measure([process.execPath, outfile], "http://127.0.0.1:8099/readyz");
+    };
+    const nmi = await measure(command ?? [], "http://127.0.0.1:8080/readyz");
+    const fastify = await bare("bare-fastify");
+    const http = await bare("bare-http");
+    return [
+      figure("nmi-start", "ms", nmi.milliseconds, fastify.milliseconds),
+      figure("nmi-memory-idle", "bytes", nmi.residentBytes, http.residentBytes),
+      figure("nmi-memory-idle-anonymous", "bytes", nmi.anonymousBytes, http.anonymousBytes),
+      figure("nmi-bundle", "bytes", statSync(await bundleApp("nmi")).size),
+    ];
+  } finally {
+    await cluster.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function median(samples: readonly Sample[]): Sample {
+  const sorted = samples.toSorted((a, b) => a.milliseconds - b.milliseconds);
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  if (middle === undefined) throw new Error("nothing was measured");
+  return middle;
+}

@@ -1,0 +1,62 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { request } from "node:http";
+
+/**
+ * Run in a node's network namespace by the suite `nmi`: starts a program again and again and prints, as JSON, how long
+ * each start took until `GET url` answered 200, and the resident memory two seconds later.
+ */
+interface Input {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly url: string;
+  readonly times: number;
+}
+
+export interface Sample {
+  readonly milliseconds: number;
+  readonly residentBytes: number;
+  readonly anonymousBytes: number;
+}
+
+const SETTLE_MS = 2000;
+const input = JSON.parse(process.argv[2] ?? "{}") as Input;
+const samples: Sample[] = [];
+for (let i = 0; i < input.times; i++) samples.push(await measure(input));
+process.stdout.write(JSON.stringify(samples));
+
+async function measure({ command, env, url }: Input): Promise<Sample> {
+  const [program = "", ...args] = command;
+  const start = performance.now();
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: "ignore" });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  while (!(await isReady(url))) {
+    if (child.exitCode !== null) throw new Error(`${command.join(" ")} ended with ${child.exitCode}`);
+    await pause(2);
+  }
+  const milliseconds = performance.now() - start;
+  await pause(SETTLE_MS);
+  const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+  child.kill("SIGTERM");
+  await ended;
+  return { milliseconds, residentBytes: field(status, "VmRSS"), anonymousBytes: field(status, "RssAnon") };
+}
+
+function field(status: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? Number.NaN) * 1024;
+}
+
+function isReady(url: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    request(url, { agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    })
+      .on("error", () => resolve(false))
+      .end();
+  });
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
