@@ -11,6 +11,11 @@ beforeAll(async () => {
 afterEach(() => node.reset());
 afterAll(() => node.stop());
 
+/** The machine may be busy; the condition is what counts. */
+function soon<T>(look: () => T): ReturnType<typeof expect.poll<T>> {
+  return expect.poll(look, { timeout: 10_000, interval: 10 });
+}
+
 function short({ status, json }: Answer): string {
   return `${status} ${json["error"] ?? ""}`.trim();
 }
@@ -104,7 +109,7 @@ describe("tokens", () => {
     const { address } = await node.bound("p", 3);
     await node.startNmi();
     const waiting = node.token(address);
-    await expect.poll(() => node.imdsRequests().length).toBeGreaterThan(1);
+    await soon(() => node.imdsRequests().length).toBeGreaterThan(1);
     node.azure.state.attach(MACHINE, resourceId("id3"));
     expect((await waiting).json["client_id"]).toBe(clientId(3));
   });
@@ -182,11 +187,11 @@ describe("waiting", () => {
     await node.ready();
     expect((await node.token(address)).status).toBe(200);
     await node.client("azureIdentityBindings").delete(binding.metadata.name, "default");
-    await expect.poll(async () => short(await node.token(address))).toBe("404 no-binding");
+    await soon(async () => short(await node.token(address))).toBe("404 no-binding");
     const other = await node.bound("q", 2);
-    await expect.poll(async () => (await node.token(other.address)).status).toBe(200);
+    await soon(async () => (await node.token(other.address)).status).toBe(200);
     await node.client("azureIdentities").delete(other.identity.metadata.name, "default");
-    await expect.poll(async () => short(await node.token(other.address))).toBe("404 identity-missing");
+    await soon(async () => short(await node.token(other.address))).toBe("404 identity-missing");
   });
 
   test("S23 a pod that loses its label loses its identity", async () => {
@@ -197,7 +202,7 @@ describe("waiting", () => {
       type: "merge",
       body: { metadata: { labels: { aadpodidbinding: null } } },
     });
-    await expect.poll(async () => short(await node.token(address))).toBe("404 pod-not-labelled");
+    await soon(async () => short(await node.token(address))).toBe("404 pod-not-labelled");
   });
 });
 
@@ -220,7 +225,7 @@ describe("the assigned identity is only a hint", () => {
       type: "merge",
       body: { spec: { clientID: clientId(2), resourceID: resourceId("id2") } },
     });
-    await expect.poll(async () => short(await node.token(address))).toBe("504 not-attached");
+    await soon(async () => short(await node.token(address))).toBe("504 not-attached");
   });
 
   test("an annotation on an identity changes nothing", async () => {
@@ -265,7 +270,7 @@ describe("who is calling", () => {
     expect((await node.token(address)).json["client_id"]).toBe(clientId(1));
     const second = await node.pod("q", "q", { address });
     await node.assigned(second.object, identity, binding, "Assigned");
-    await expect.poll(async () => settled(node.token(address).catch(() => undefined))).toBe(false);
+    await soon(async () => settled(node.token(address).catch(() => undefined))).toBe(false);
     const answer = node.token(address);
     await node.podStatus(pod, address, "Succeeded");
     expect((await answer).json["client_id"]).toBe(clientId(2));
@@ -277,7 +282,7 @@ describe("who is calling", () => {
     expect((await node.token(address)).status).toBe(200);
     await node.podStatus(pod, address, "Succeeded");
     // From now on the address is unknown, which waits for the pod that may be coming.
-    await expect.poll(async () => settled(node.token(address).catch(() => undefined))).toBe(false);
+    await soon(async () => settled(node.token(address).catch(() => undefined))).toBe(false);
   });
 
   test("the node itself is told that it gets nothing here", async () => {
@@ -380,7 +385,7 @@ describe("life of the process", () => {
     expect(await settled(answer)).toBe(false);
     node.kube.faults.accept();
     expect((await answer).status).toBe(200);
-    await expect.poll(async () => (await node.probe("/readyz")).status).toBe(200);
+    await soon(async () => (await node.probe("/readyz")).status).toBe(200);
   });
 
   test("rules that cannot be put in: not ready, serving nevertheless", async () => {
@@ -404,7 +409,7 @@ describe("life of the process", () => {
       data: { phase: "uninstalling" },
     };
     await node.client("configMaps").create(mark);
-    await expect.poll(() => node.logLines.join("")).toContain("being uninstalled");
+    await soon(() => node.logLines.join("")).toContain("being uninstalled");
     await node.client("configMaps").delete("podid-lifecycle", "default");
     node.kube.faults.refuse();
     await node.nmi?.stop();
