@@ -189,7 +189,7 @@ export class Attacher {
     const prefix = this.#o.dryRun ? "dry run: would be " : "";
     if (attach.length + detach.length === 0) return;
     this.#o.log.info(
-      { attach: attach.map(({ id }) => id), detach: detach.map(({ id }) => id) },
+      {},
       `${prefix}updating user-assigned identities on ${name}, assign [${ids(attach)}], unassign [${ids(detach)}]`,
     );
   }

@@ -50,7 +50,7 @@ export class Bookkeeper {
       const scope = world.scope(scopeKey);
       const todo = this.#decide(scope);
       const { create, rewrite, unassign, remove, fail, needsArm } = todo;
-      if (countWrites(todo) > 0) {
+      if (countWrites(todo) > todo.assign.length) {
         log.info(
           {},
           `${dryRun ? "dry run: " : ""}processing node ${scope.group?.name ?? scope.nodeNames.join(" ")}, add [${create.map(({ pod, identity }) => `${pod.name}-${pod.namespace}-${identity.name}`).join(" ")}], del [${names([...unassign, ...remove])}], update [${names(rewrite.map(({ record }) => record))}]`,
