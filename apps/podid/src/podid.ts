@@ -123,8 +123,7 @@ async function logs(command: Extract<Command, { kind: "logs" }>, signal: AbortSi
   const query = new URLSearchParams({ follow: String(command.follow) });
   if (command.tail !== undefined) query.set("tail", String(command.tail));
   if (command.container !== undefined) query.set("container", command.container);
-  for await (const text of client.stream(`${path}/logs?${query.toString()}`)) {
-    if (signal.aborted) break;
+  for await (const text of client.stream(`${path}/logs?${query.toString()}`, signal)) {
     process.stdout.write(text);
   }
   return 0;

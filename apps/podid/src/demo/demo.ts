@@ -99,9 +99,8 @@ async function followPod(cluster: Cluster, pod: { namespace: string; name: strin
       LIMIT_MS,
       o.signal,
     );
-    if (!running) return await new Promise<never>(() => undefined);
-    for await (const text of cluster.control.stream(`/pods/${key}/logs?follow=true`)) {
-      if (o.signal.aborted) break;
+    if (!running) return await aborted(o.signal);
+    for await (const text of cluster.control.stream(`/pods/${key}/logs?follow=true`, o.signal)) {
       for (const line of text.split("\n").filter((each) => each !== "")) {
         o.log.push(line);
         const expected = EXPECTED_LINES.find(({ pattern }) => pattern.test(line));
@@ -110,10 +109,17 @@ async function followPod(cluster: Cluster, pod: { namespace: string; name: strin
       if (missingLines(o.log).length === 0) return;
     }
     // The stream ended with the container: the cause is for the watcher to find.
-    await new Promise<never>(() => undefined);
+    await aborted(o.signal);
   } finally {
     for (const stop of stops) stop();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 function assignedOf(cluster: Cluster, pod: { namespace: string; name: string }): { name: string; status: string }[] {

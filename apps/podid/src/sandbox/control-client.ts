@@ -23,15 +23,19 @@ export class ControlClient {
     return (text === "" ? undefined : JSON.parse(text)) as T;
   }
 
-  /** Text as it comes, e.g. of a log that is followed. */
-  async *stream(path: string): AsyncGenerator<string> {
-    const response = await this.#fetch("GET", path);
-    if (response.body === null) return;
+  /** Text as it comes, e.g. of a log that is followed; ends when `signal` aborts. */
+  async *stream(path: string, signal: AbortSignal): AsyncGenerator<string> {
     const decoder = new TextDecoder();
-    for await (const chunk of response.body) yield decoder.decode(chunk as Uint8Array, { stream: true });
+    try {
+      const response = await this.#fetch("GET", path, undefined, signal);
+      if (response.body === null) return;
+      for await (const chunk of response.body) yield decoder.decode(chunk as Uint8Array, { stream: true });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
   }
 
-  async #fetch(method: string, path: string, body?: object): Promise<Response> {
+  async #fetch(method: string, path: string, body?: object, signal?: AbortSignal): Promise<Response> {
     const response = await fetch(`${this.#state.controlUrl}${path}`, {
       method,
       headers: {
@@ -39,6 +43,7 @@ export class ControlClient {
         ...(body ? { "content-type": "application/json" } : {}),
       },
       ...(body ? { body: JSON.stringify(body) } : {}),
+      ...(signal ? { signal } : {}),
     });
     if (response.ok) return response;
     const text = await response.text();

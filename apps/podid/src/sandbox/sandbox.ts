@@ -58,9 +58,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     listen(),
     listen(),
   ]);
-  const base = join(cacheFolder(), "sandboxes");
-  mkdirSync(base, { recursive: true, mode: 0o700 });
-  const directory = mkdtempSync(join(base, "run-"));
+  const directory = makeDirectory();
   const plan: SandboxPlan = {
     nodes: options.nodes,
     virtualMachines: options.virtualMachines,
@@ -115,6 +113,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     await stop();
     throw error;
   }
+}
+
+/** For the sandbox's files. What sandboxes left whose end was violent goes at the same time. */
+function makeDirectory(): string {
+  const base = join(cacheFolder(), "sandboxes");
+  mkdirSync(base, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(base)) {
+    const pid = Number(/^(\d+)-/.exec(name)?.[1] ?? 0);
+    if (!existsSync(`/proc/${pid}`)) rmSync(join(base, name), { recursive: true, force: true });
+  }
+  return mkdtempSync(join(base, `${process.pid}-`));
 }
 
 const ports = new WeakMap<Server, number>();
