@@ -8,7 +8,6 @@ import type { AuditEntry } from "./audit-log.ts";
 import { NAMESPACES, SERVICE_ACCOUNTS } from "./builtin-resources.ts";
 import { sendJson } from "./call.ts";
 import type { Call } from "./call.ts";
-import { createCredentials } from "./certificate.ts";
 import { Controllers } from "./controllers.ts";
 import { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource.ts";
 import { Faults, matches } from "./faults.ts";
@@ -86,21 +85,17 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
   const host = options.host ?? "127.0.0.1";
   const now = options.now ?? Date.now;
   const adminToken = randomBytes(24).toString("base64url");
-  const credentials = createCredentials(
-    [
-      ...new Set([
-        "localhost",
-        "127.0.0.1",
-        "::1",
-        "kubernetes.default.svc",
-        host,
-        ...(options.certificateHosts ?? []),
-      ]),
-    ],
-    // Peers check against the true time, whatever the emulated one is.
-    Date.now(),
-  );
   const key = new SigningKey();
+  // Loaded here because that takes longer than the rest of the start, while the signing key is in the making.
+  const { createAuthority } = await import("@podid/throwaway-ca");
+  // Peers check against the true time, whatever the emulated one is.
+  const authority = await createAuthority({ name: "kube-emulator throw-away CA", now: Date.now() });
+  const { caPem } = authority;
+  const certificateHosts = ["localhost", "127.0.0.1", "::1", "kubernetes.default.svc", host];
+  const { keyPem, certificatePem } = await authority.issue({
+    commonName: "kube-emulator",
+    hosts: [...new Set([...certificateHosts, ...(options.certificateHosts ?? [])])],
+  });
   const store = new Store(options.watchHistory ?? 20_000);
   const storage = new ResourceStorage(store, now);
   const registry = new Registry();
@@ -108,7 +103,7 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
   const watches = new Map<Watch, Call>();
   const sockets = new Set<Socket>();
 
-  const server = createServer({ key: credentials.keyPem, cert: credentials.certPem });
+  const server = createServer({ key: keyPem, cert: certificatePem });
   server.keepAliveTimeout = 120_000;
   server.requestTimeout = 0;
   // Refusing has to come before TLS, so raw connections are looked at first.
@@ -155,7 +150,7 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
   const controllers = new Controllers({
     storage,
     registry,
-    caPem: credentials.caPem,
+    caPem,
     collectGarbage: options.collectGarbage ?? true,
     namespaceDelayMs: options.namespaceDeletionDelayMs ?? 1000,
   });
@@ -227,11 +222,11 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
   return {
     url,
     port,
-    caPem: credentials.caPem,
+    caPem,
     adminToken,
     faults,
     audit,
-    kubeconfig: (under = url) => kubeconfigYaml({ server: under, caPem: credentials.caPem, token: adminToken }),
+    kubeconfig: (under = url) => kubeconfigYaml({ server: under, caPem, token: adminToken }),
     serviceAccountToken(namespace, name) {
       if (storage.find(NAMESPACES, "", namespace) === undefined)
         storage.create(NAMESPACES, "", { metadata: { name: namespace } }, QUIET);
