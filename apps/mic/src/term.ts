@@ -3,11 +3,13 @@ import type { Arm, AssignerLimits, IdentityDirectory } from "@podid/azure-assign
 import { ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { assignedRecord } from "./assigned/record.ts";
 import { Announcer } from "./groups/announcer.ts";
 import { Attacher } from "./groups/attacher.ts";
 import type { AdoptionMode } from "./groups/attacher.ts";
 import { Bookkeeper } from "./groups/bookkeeper.ts";
 import { ConfigMapLedgers } from "./groups/config-map-ledgers.ts";
+import { Entitlement } from "./groups/entitlement.ts";
 import { Observations } from "./groups/observation.ts";
 import { Protection } from "./groups/protection.ts";
 import { MeteredArm } from "./metered-arm.ts";
@@ -46,6 +48,9 @@ export interface TermPorts {
   readonly epoch: () => number;
 }
 
+/** A watch that stalled unnoticed is opened anew after 90 s (the reflector's default); until then a new leader asks before it takes. */
+const DOUBT_MS = 120_000;
+
 /** Groups that only a ledger knows of are looked at ten a second after a change of leader: ARM's budget is for pods. */
 const LEDGER_SPACING_MS = 100;
 
@@ -58,6 +63,8 @@ export class Term {
   readonly #ledgers: ConfigMapLedgers;
   readonly #observations = new Observations();
   readonly #stopped = new AbortController();
+  /** Wall-clock milliseconds. */
+  #doubtUntil = Infinity;
   #unsubscribe: (() => void) | undefined;
   #sweep: { cancel(): void } | undefined;
 
@@ -66,6 +73,7 @@ export class Term {
     this.#settings = settings;
     const { world, transport, metrics, clock, random, log, fenced } = ports;
     this.#ledgers = new ConfigMapLedgers(transport, settings.namespace);
+    const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
     const assigner = new Assigner({
       arm: new ThrottledArm(new MeteredArm(ports.arm, metrics), clock),
@@ -103,6 +111,8 @@ export class Term {
       trustMs: settings.trustMs,
       fenced,
       onNeedsArm: (key) => this.#arms.add(key),
+      recheck: (record) => (clock.now() < this.#doubtUntil ? entitlement.holds(record) : Promise.resolve(false)),
+      onDoubt: (key) => this.#books.addAfter(key, 1000),
     });
     const onError = (key: string, error: unknown, retryInMs: number): void => {
       if (!this.#stopped.signal.aborted) log.warn({ scope: key, retryInMs, error: String(error) }, "will try again");
@@ -137,8 +147,9 @@ export class Term {
   /** Reads the ledgers, then works until {@link stop}. */
   async start(): Promise<void> {
     const { world, clock, log } = this.#ports;
-    const groups = await this.#readLedgers();
+    const groups = await this.#readStored();
     if (groups === undefined) return;
+    this.#doubtUntil = clock.now() + DOUBT_MS;
     this.#unsubscribe = world.onChange((key) => this.#changed(key));
     for (const group of groups) world.knowGroup(group);
     for (const key of world.busyScopes()) this.#books.add(key);
@@ -170,19 +181,37 @@ export class Term {
       this.#arms.add(key);
   }
 
-  async #readLedgers(): Promise<Awaited<ReturnType<ConfigMapLedgers["reload"]>> | undefined> {
+  /** What a former leader left: its ledgers, and its objects, of which our watch may not have told yet. */
+  async #readStored(): Promise<Awaited<ReturnType<ConfigMapLedgers["reload"]>> | undefined> {
     const { clock, log } = this.#ports;
     for (;;) {
       if (this.#stopped.signal.aborted) return undefined;
       try {
-        return await this.#ledgers.reload(this.#stopped.signal);
+        const groups = await this.#ledgers.reload(this.#stopped.signal);
+        await this.#readAssigned();
+        return groups;
       } catch (error) {
         if (this.#stopped.signal.aborted) return undefined;
-        log.warn({ error: String(error) }, "could not read the ledgers; nothing is attached or detached until then");
+        log.warn({ error: String(error) }, "could not read what is stored; nothing is attached or detached until then");
         await new Promise<void>((resolve) => {
           clock.setTimeout(resolve, 1000);
         });
       }
     }
+  }
+
+  async #readAssigned(): Promise<void> {
+    const { transport, world } = this.#ports;
+    const client = new ResourceClient(transport, RESOURCES.azureAssignedIdentities);
+    const { signal } = this.#stopped;
+    let next: string | undefined;
+    do {
+      const page = await client.list({ limit: 500, continue: next, signal });
+      for (const item of page.items) {
+        const record = assignedRecord(item);
+        if (record !== undefined) world.listedAssigned(record);
+      }
+      next = page.metadata.continue;
+    } while (next);
   }
 }

@@ -120,6 +120,11 @@ export class World {
     this.#tellNodes(this.assigned.shown(record));
   }
 
+  /** From a list that was asked for besides the watch. */
+  listedAssigned(record: AssignedRecord): void {
+    this.#tellNodes(this.assigned.listed(record));
+  }
+
   deleteAssigned(record: AssignedRecord): void {
     this.#tellNodes(this.assigned.gone(record));
   }

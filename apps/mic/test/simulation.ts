@@ -172,6 +172,8 @@ export class Simulation {
       batch: 1,
       trustMs: 30_000,
       onNeedsArm: (key) => arms.add(key),
+      recheck: undefined,
+      onDoubt: () => {},
     });
     const attacher = new Attacher({
       ...common,

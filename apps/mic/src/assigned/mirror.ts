@@ -47,6 +47,12 @@ export class AssignedMirror {
     return this.#put(record);
   }
 
+  /** A list shows an object that the watch may not have told of yet. */
+  listed(record: AssignedRecord): readonly string[] {
+    const known = this.#records.get(record.key);
+    return known !== undefined && known.uid === record.uid && !isOlder(known, record) ? [] : this.shown(record);
+  }
+
   /** The watch showed that an object is gone. */
   gone(record: AssignedRecord): readonly string[] {
     const ahead = this.#ahead.get(record.key);

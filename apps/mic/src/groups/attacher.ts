@@ -107,7 +107,7 @@ export class Attacher {
       if (identity.resourceKey !== undefined && !covered.has(identity.resourceKey)) keys.add(identity.resourceKey);
     }
     for (const { resourceKey, status, deleting } of surplus) {
-      if (resourceKey !== undefined && status === "Assigned" && !deleting && !covered.has(resourceKey))
+      if (resourceKey !== undefined && status !== "Unassigned" && !deleting && !covered.has(resourceKey))
         keys.add(resourceKey);
     }
     return keys;

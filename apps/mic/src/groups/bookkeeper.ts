@@ -30,6 +30,10 @@ export interface BookkeeperOptions {
   readonly trustMs: number;
   readonly fenced: () => string | undefined;
   readonly onNeedsArm: (groupKey: string) => void;
+  /** Whether a pod is entitled after all, asked before an object is taken from it; undefined once our caches are beyond doubt. */
+  readonly recheck: ((record: AssignedRecord) => Promise<boolean>) | undefined;
+  /** A recheck contradicted our caches: look again later. */
+  readonly onDoubt: (scopeKey: string) => void;
 }
 
 const MOST_ROUNDS = 4;
@@ -99,13 +103,18 @@ export class Bookkeeper {
     }
     for (const record of unassign) {
       yield async () => {
+        if (await this.#isDoubtful(record, scope)) return;
         this.#o.log.info({}, `updating AzureAssignedIdentity ${record.key} status to Unassigned`);
         await this.#o.metrics.time("status", () =>
           this.#patch(record, { status: { status: "Unassigned", availableReplicas: 1 } }),
         );
       };
     }
-    for (const record of remove) yield () => this.#remove(record, scope);
+    for (const record of remove) {
+      yield async () => {
+        if (record.deleting || !(await this.#isDoubtful(record, scope))) await this.#remove(record, scope);
+      };
+    }
   }
 
   #waitsForName(assignment: Assignment, doomed: ReadonlySet<string>): boolean {
@@ -145,6 +154,13 @@ export class Bookkeeper {
       throw error;
     }
     announcer.applied(assignment, record);
+  }
+
+  async #isDoubtful(record: AssignedRecord, scope: Scope): Promise<boolean> {
+    if (!(await this.#o.recheck?.(record))) return false;
+    this.#o.log.warn({}, `keeping assigned id ${record.key}: its pod is entitled to it, our watches are behind`);
+    this.#o.onDoubt(scope.key);
+    return true;
   }
 
   async #remove(record: AssignedRecord, scope: Scope): Promise<void> {
@@ -189,8 +205,13 @@ export class Bookkeeper {
       metadata: { ...metadata, uid: record.uid, resourceVersion: record.resourceVersion },
     };
     const { client, world } = this.#o;
-    const patched = await this.#fenced(() => client.patch(record.name, record.namespace, { type: "merge", body }));
-    world.assigned.written(patched);
+    try {
+      const patched = await this.#fenced(() => client.patch(record.name, record.namespace, { type: "merge", body }));
+      world.assigned.written(patched);
+    } catch (error) {
+      if (KubeError.is(error, 404)) world.assigned.removed(record);
+      throw error;
+    }
   }
 
   #fenced<T>(write: () => Promise<T>): Promise<T> {

@@ -1,7 +1,9 @@
 import type { KubeTransport } from "@podid/kube";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { emptyLedger } from "@podid/azure-assigner";
 import { resourceId, vmProviderId } from "../../test/cluster.ts";
-import { Harness, SIMPLE } from "../../test/harness.ts";
+import { ConfigMapLedgers } from "../groups/config-map-ledgers.ts";
+import { groupOf, Harness, SIMPLE } from "../../test/harness.ts";
 import { until } from "../../test/until.ts";
 
 let h: Harness;
@@ -65,6 +67,79 @@ describe("crashes and two replicas", () => {
     expect(holder).toMatchObject({ leaseTransitions: 1 });
     expect(leader.log.join("")).toContain("lost leader lease");
   });
+
+  test("a new leader whose watch stalled takes nothing from a pod that it does not know of", async () => {
+    await h.cluster.node("test-node", vmProviderId("test-node"));
+    await simpleIdentity();
+    const spec = {
+      holderIdentity: "former",
+      leaseDurationSeconds: 1,
+      renewTime: microTime(),
+      acquireTime: microTime(),
+      leaseTransitions: 0,
+    };
+    await h.cluster.create("lease", { metadata: { name: "aad-pod-identity-mic", namespace: "podid" }, spec });
+    const { log, mic } = h.start();
+    const watched = ["pods", "azureassignedidentities"];
+    const { audit, faults } = h.cluster.emulator;
+    await until(() => {
+      const open = new Set(
+        audit.entries.filter((entry) => entry.verb === "watch" && entry.open).map((entry) => entry.resource),
+      );
+      expect([...open]).toEqual(expect.arrayContaining(watched));
+    });
+    // What the former leader still does: it serves a new pod.
+    for (const resource of watched) faults.stallWatches({ resource });
+    const pod = await h.cluster.pod("test-pod", "test-node", "test-select");
+    await h.cluster.create("assigned", {
+      metadata: {
+        name: SIMPLE,
+        namespace: "default",
+        annotations: { "podid.dev/pod-uid": pod.metadata.uid ?? "" },
+        finalizers: ["azureassignedidentity.finalizers.aadpodidentity.k8s.io"],
+      },
+      spec: {
+        azureIdentityRef: {
+          metadata: { name: "test-id", namespace: "default" },
+          spec: { type: 0, clientID: "client-test-id", resourceID: resourceId("identity1") },
+        },
+        azureBindingRef: { metadata: { name: "testbinding", namespace: "default" } },
+        pod: "test-pod",
+        podNamespace: "default",
+        nodename: "test-node",
+      },
+      status: { status: "Assigned" },
+    });
+    const group = groupOf(vmProviderId("test-node"));
+    h.arm.attach(group, resourceId("identity1"));
+    await new ConfigMapLedgers(h.cluster.transport, "podid").save(
+      group,
+      {
+        ...emptyLedger(group),
+        adopted: true,
+        entries: {
+          [resourceId("identity1").toLowerCase()]: { id: resourceId("identity1"), state: "attached", origin: "podid" },
+        },
+      },
+      undefined,
+    );
+    await until(() => expect(mic.isActive).toBe(true));
+    await until(() => expect(log.join("")).toContain(`keeping assigned id default/${SIMPLE}`));
+    expect([await h.cluster.statuses(), h.arm.patches]).toEqual([{ [SIMPLE]: "Assigned" }, []]);
+    faults.resumeWatches();
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+    expect(h.held(vmProviderId("test-node"))).toEqual([]);
+  });
+
+  function microTime(): string {
+    return new Date().toISOString().replace("Z", "000Z");
+  }
+
+  async function simpleIdentity(): Promise<void> {
+    await h.cluster.identity("test-id", { resourceID: resourceId("identity1") });
+    await h.cluster.binding("testbinding", "test-id", "test-select");
+  }
 
   async function simpleWithoutNode(): Promise<void> {
     await h.cluster.identity("test-id", { resourceID: resourceId("identity1") });
