@@ -29,6 +29,7 @@ export interface SandboxFlags {
   readonly stateFile: string | undefined;
   readonly verbose: boolean;
   readonly bundles: { readonly mic?: string; readonly nmi?: string };
+  readonly args: { readonly mic: readonly string[]; readonly nmi: readonly string[] };
 }
 
 const STATE = {
@@ -54,6 +55,8 @@ const SANDBOX = {
   }),
   mic: stringFlag({ default: "", help: "Another build of MIC (one .mjs file) to run." }),
   nmi: stringFlag({ default: "", help: "Another build of NMI (one .mjs file) to run." }),
+  "mic-args": stringFlag({ default: "", help: "Further flags for MIC, separated by blanks." }),
+  "nmi-args": stringFlag({ default: "", help: "Further flags for NMI, separated by blanks, e.g. --binding-grace=5s." }),
 };
 const DEMO = {
   ...SANDBOX,
@@ -160,7 +163,12 @@ function sandboxFlags(values: SandboxValues): SandboxFlags {
     virtualMachines: values["virtual-machines"],
     stateFile: orUndefined(values["state-file"]),
     bundles: { ...(mic === "" ? {} : { mic }), ...(nmi === "" ? {} : { nmi }) },
+    args: { mic: words(values["mic-args"]), nmi: words(values["nmi-args"]) },
   };
+}
+
+function words(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== "");
 }
 
 function parsePlain(

@@ -39,6 +39,7 @@ export async function planProcesses(o: {
         // Both replicas run on one host, whose name is the default.
         `--leader-election-instance=${replica.name}`,
         ...verbosity(plan),
+        ...plan.args.mic,
       ],
       env: {
         ...env,
@@ -69,6 +70,7 @@ export async function planProcesses(o: {
         // There is no kubelet whose options could be looked at.
         "--allow-network-plugin-kubenet=true",
         ...verbosity(plan),
+        ...plan.args.nmi,
       ],
       env: { ...env, NODE_NAME: node.name, HOST_IP: node.address, POD_NAMESPACE: SYSTEM_NAMESPACE },
       readyUrl: `http://${node.address}:${PROBE_PORT}/readyz`,

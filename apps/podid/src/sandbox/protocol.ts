@@ -9,6 +9,8 @@ export interface SandboxPlan {
   readonly directory: string;
   /** One-file builds to run. */
   readonly bundles: { readonly mic: string; readonly nmi: string; readonly demo: string };
+  /** Further flags; the last of a repeated one wins. */
+  readonly args: { readonly mic: readonly string[]; readonly nmi: readonly string[] };
   readonly controlToken: string;
   /** Report every hop. */
   readonly verbose: boolean;

@@ -19,6 +19,8 @@ export interface SandboxOptions {
   readonly verbose: boolean;
   /** Builds to run instead of this repository's own. */
   readonly bundles?: { readonly mic?: string; readonly nmi?: string };
+  /** Further flags for them. */
+  readonly args?: SandboxPlan["args"];
   /** Ends a start that is under way. */
   readonly signal: AbortSignal;
   /** Told what happens. */
@@ -64,6 +66,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     virtualMachines: options.virtualMachines,
     directory,
     bundles: { mic, nmi, demo },
+    args: options.args ?? { mic: [], nmi: [] },
     controlToken: randomBytes(24).toString("base64url"),
     verbose: options.verbose,
   };
