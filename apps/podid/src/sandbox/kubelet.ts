@@ -130,7 +130,7 @@ export class Kubelet {
       await this.#terminate(pod, uid);
       return;
     }
-    if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return;
+    if (isFinal(pod.status?.phase)) return;
     const runtime = this.#runtimes.get(uid) ?? (await this.#run(pod, uid, node));
     await this.#publish(pod, runtime);
   }
@@ -207,6 +207,8 @@ export class Kubelet {
     const status = runtime.status(pod);
     if (sameStatus(status, pod.status ?? {})) return;
     await this.#patchStatus(pod, status);
+    // A pod that has finished keeps its logs and nothing else; its address may go to another one.
+    if (isFinal(status["phase"])) await this.#free(runtime);
   }
 
   async #patchStatus(pod: Pod, status: object): Promise<void> {
@@ -243,10 +245,15 @@ export class Kubelet {
   }
 
   async #remove(uid: string, runtime: PodRuntime): Promise<void> {
-    await runtime.remove();
+    await this.#free(runtime);
     this.#runtimes.delete(uid);
-    if (runtime.pod.spec.hostNetwork !== true) this.#pools.get(runtime.node.name)?.release(runtime.address);
     this.#options.say(`pod ${runtime.pod.metadata.namespace}/${runtime.pod.metadata.name} left ${runtime.node.name}`);
+  }
+
+  async #free(runtime: PodRuntime): Promise<void> {
+    await runtime.stop(0);
+    if (!(await runtime.remove())) return;
+    if (runtime.pod.spec.hostNetwork !== true) this.#pools.get(runtime.node.name)?.release(runtime.address);
   }
 
   async #register(node: NodePlan): Promise<void> {
@@ -301,6 +308,10 @@ export class Kubelet {
     };
     await this.#nodes.patch(node.name, undefined, { type: "merge", subresource: "status", body: { status } });
   }
+}
+
+function isFinal(phase: unknown): boolean {
+  return phase === "Succeeded" || phase === "Failed";
 }
 
 /** Whether every field of `wanted` is there already. */

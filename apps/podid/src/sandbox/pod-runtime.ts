@@ -49,6 +49,7 @@ export class PodRuntime {
   readonly #startedAt = Date.now();
   #pause: ChildProcess | undefined;
   #stopped = false;
+  #removed = false;
 
   constructor(options: PodRuntimeOptions) {
     const { pod, node } = options;
@@ -124,11 +125,15 @@ export class PodRuntime {
     await Promise.all([...this.initContainers, ...this.containers].map((container) => container.stop(graceMs)));
   }
 
-  /** After {@link stop}: gives everything back. */
-  async remove(): Promise<void> {
+  /** After {@link stop}: gives everything but the logs back. @returns false when that was done before */
+  async remove(): Promise<boolean> {
+    if (this.#removed) return false;
+    this.#removed = true;
     this.#pause?.kill("SIGKILL");
+    this.#pause = undefined;
     if (this.#options.address !== undefined) await unplugPod(this.node, this.#plug);
     rmSync(this.#options.directory, { recursive: true, force: true });
+    return true;
   }
 
   #changed(): void {

@@ -70,11 +70,11 @@ export function parseState(text: string, file: string): SandboxState {
   return value as SandboxState;
 }
 
+/** A pid may have gone to another program since. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("supervise-sandbox");
+  } catch {
+    return false;
   }
 }
