@@ -109,7 +109,7 @@ export function explainRefusal(facts: NamespaceFacts): string {
   ].flatMap(([bit, name]) => (((capabilities >> (bit as bigint)) & 1n) === 1n ? [] : [name as string]));
   const privileged = "docker run --privileged …";
   if (facts.uid === 0 && lacking.length > 0) {
-    return `This root lacks ${lacking.join(" and ")}${facts.container ? " (a container without privileges)" : ""}, and a user namespace was refused as well. Start the container with more:\n  ${privileged}${said}`;
+    return `This root lacks ${lacking.join(" and ")}${facts.container ? " (a container without privileges)" : ""}, and a user namespace was refused as well${zero("user.max_user_namespaces") ? " (user.max_user_namespaces is 0)" : ""}. Start the container with more:\n  ${privileged}${said}`;
   }
   if (/proc\/sys|read-only/i.test(facts.refusal)) {
     return `/proc/sys is mounted read-only here${facts.container ? " (a container)" : ""}, so that forwarding cannot be switched on, not even in a namespace of one's own. Start the container with:\n  ${privileged}${said}`;

@@ -58,6 +58,11 @@ export async function demonstrate(
   try {
     const succeeded = followPod(cluster, pod, { step, log, signal: AbortSignal.any([signal, ended.signal]) });
     await Promise.race([succeeded, watchForCause(cluster, pod, ended.signal, signal)]);
+    if ((await leaks(cluster)).length > 0)
+      throw new DemoFailure(
+        diagnose(await gatherFacts(cluster, pod)) ??
+          `requests of pod ${key} reached the raw metadata service: NMI's rules are not in the way`,
+      );
     await noteRequests(cluster, key, timeline, since);
     const refusals = await refuse(cluster, manifests, terminal);
     return { timeline, log: lastLines(log), refusals, leaks: await leaks(cluster) };
