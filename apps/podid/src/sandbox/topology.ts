@@ -59,7 +59,6 @@ export const AZURE = {
 export const METADATA_IP = "169.254.169.254";
 /** Bridge of the fabric: the API server, ARM and Entra listen here. */
 export const FABRIC_ADDRESS = "10.99.0.1";
-export const FABRIC_CIDR = "10.99.0.0/16";
 export const KUBE_PORT = 6443;
 export const LARGEST = 60;
 
