@@ -71,6 +71,10 @@ export class Control {
     return this.#request("POST", "/azure/seed", seed);
   }
 
+  replaceAzure(seed: object): Promise<void> {
+    return this.#request("PUT", "/azure/seed", seed);
+  }
+
   cutWatches(match: object = {}): Promise<{ cut: number }> {
     return this.#request("POST", "/kube/cutWatches", match);
   }
