@@ -109,11 +109,14 @@ export async function plugPod(
   });
 }
 
-/** Deleting the namespace would remove the link too, but later: the address must be free when this returns. */
+/**
+ * The address is free when this returns. The link goes with the namespace, in the kernel's own time: deleting it here
+ * would wait for that.
+ */
 export async function unplugPod(
   node: NodePlan,
-  pod: { readonly namespace: string; readonly port: string },
+  pod: { readonly namespace: string; readonly address: string },
 ): Promise<void> {
-  await runIn(node.namespace, "ip", ["link", "delete", pod.port]).catch(() => undefined);
+  await runIn(node.namespace, "ip", ["route", "delete", `${pod.address}/32`]).catch(() => undefined);
   await run("ip", ["netns", "delete", pod.namespace]).catch(() => undefined);
 }

@@ -131,7 +131,8 @@ export class PodRuntime {
     this.#removed = true;
     this.#pause?.kill("SIGKILL");
     this.#pause = undefined;
-    if (this.#options.address !== undefined) await unplugPod(this.node, this.#plug);
+    const { address } = this.#options;
+    if (address !== undefined) await unplugPod(this.node, { ...this.#plug, address });
     rmSync(this.#options.directory, { recursive: true, force: true });
     return true;
   }
