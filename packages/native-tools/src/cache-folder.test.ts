@@ -26,6 +26,10 @@ test("a home that does not exist or cannot hold folders is passed over", () => {
   }
 });
 
+test("a relative one would depend on where one stands", () => {
+  expect(cacheFolder({ XDG_CACHE_HOME: "cache", HOME: home })).toBe(join(home, ".cache", "podid"));
+});
+
 test("folders of the system are added behind the user's own", () => {
   expect(systemPath("/home/me/bin:/usr/bin:/sbin")).toBe("/home/me/bin:/usr/bin:/sbin:/usr/local/sbin:/usr/sbin");
   expect(systemPath(undefined)).toBe("/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin");

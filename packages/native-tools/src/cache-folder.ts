@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { findUp } from "./find-up.ts";
 
 /**
@@ -19,7 +19,7 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
     join(env["HOME"] ?? homedir(), ".cache", "podid"),
     project === undefined ? undefined : join(dirname(project), ".cache"),
     join(tmpdir(), `podid-${process.getuid?.() ?? 0}`),
-  ].filter((folder) => folder !== undefined);
+  ].filter((folder): folder is string => folder !== undefined && isAbsolute(folder));
   // A sandbox has a /run of its own, which would hide what lies there.
   for (const folder of candidates) if (!folder.startsWith("/run/") && isOurs(folder)) return folder;
   throw new Error(
