@@ -158,7 +158,7 @@ export class Cluster {
     headers: Readonly<Record<string, string>> = { Metadata: "true" },
   ): Promise<Answer> {
     const parameters = new URLSearchParams({ "api-version": "2018-02-01", resource: ARM, ...query });
-    return this.metadata(pod, `/metadata/identity/oauth2/token?${parameters}`, headers);
+    return this.metadata(pod, `/metadata/identity/oauth2/token?${parameters.toString()}`, headers);
   }
 
   async metadata(pod: string, path: string, headers: Readonly<Record<string, string>>): Promise<Answer> {

@@ -52,7 +52,7 @@ export class Control {
 
   /** Requests to the emulated cloud, oldest first. */
   azureRequests(filter: Readonly<Record<string, string>> = {}): Promise<LogEntry[]> {
-    return this.#request("GET", `/azure/requests?${new URLSearchParams(filter)}`);
+    return this.#request("GET", `/azure/requests?${new URLSearchParams(filter).toString()}`);
   }
 
   addAzureFault(fault: Fault): Promise<{ id: string }> {

@@ -1,3 +1,6 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Cluster, clientIdOf, identityResourceId } from "./cluster.ts";
 import { until } from "./until.ts";
@@ -132,6 +135,45 @@ test("a foreign identity is refused at once, with words", async () => {
   expect(refused.body["error_description"]).toMatch(/no azure identity found .* bound to none with this client id/);
   expect(refused.milliseconds).toBeLessThan(5000);
 });
+
+test("the official SDK finds the pod's identity with nothing configured", async () => {
+  await cluster.identity("sdk", { selector: "sdk" });
+  await cluster.pod("sdk", { selector: "sdk", node: cluster.instance });
+  const program = join(import.meta.dirname, "../programs/azure-identity.ts");
+  const { stdout, stderr } = await cluster.control.exec({ pod: "sdk" }, [
+    process.execPath,
+    program,
+    clientIdOf("sdk"),
+    identityResourceId("sdk"),
+  ]);
+  expect(stderr).toBe("");
+  const mine = identityResourceId("sdk").toLowerCase();
+  const answers = JSON.parse(stdout) as Record<string, string>;
+  expect(Object.fromEntries(Object.entries(answers).map(([name, id]) => [name, id.toLowerCase()]))).toEqual({
+    default: mine,
+    managed: mine,
+    clientId: mine,
+    resourceId: mine,
+  });
+});
+
+// A bare machine has no curl; the example is the README's all the same.
+test.runIf(spawnSync("curl", ["--version"]).status === 0)(
+  "the README's curl example answers with IMDS's JSON",
+  async () => {
+    await cluster.identity("curl", { selector: "curl" });
+    await cluster.pod("curl", { selector: "curl", node: cluster.vm });
+    const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
+    const example =
+      /npx podid sandbox exec default\/demo -- \\\n\s*(curl [^`]*?)\n```/.exec(readme)?.[1] ??
+      "no example in README.md";
+    const { code, output } = await cluster.sandbox.podid("sandbox", "exec", "default/curl", "--", "sh", "-c", example);
+    if (/curl: not found/.test(output))
+      throw new Error("this machine has no curl: install it to run the README's example");
+    expect(code).toBe(0);
+    expect(Object.keys(JSON.parse(output) as object)).toContain("access_token");
+  },
+);
 
 test("watches are cut and history is compacted: nothing is missed", async () => {
   await cluster.identity("cut", { selector: "cut" });

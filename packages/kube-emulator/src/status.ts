@@ -128,11 +128,6 @@ export function methodNotAllowed(): ApiError {
   return new ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 }
 
-/** What kube-apiserver answers to a path it does not know, as a Status (its own answer is the bare text "404 page not found"). */
-export function unknownPath(): ApiError {
-  return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
-}
-
 export function unsupportedMediaType(accepted: readonly string[]): ApiError {
   return new ApiError(
     415,
