@@ -51,7 +51,8 @@ export async function unpackTools(folder: string, packages: readonly string[]): 
   }
 }
 
-function writeLaunchers(work: string): void {
+/** Writes `work/bin` for what was unpacked into `work/root`. */
+export function writeLaunchers(work: string): void {
   const bin = join(work, "bin");
   mkdirSync(bin);
   const libraries = libraryFolders(join(work, "root"));
@@ -80,7 +81,7 @@ function isOwnProgram(file: string): boolean {
 }
 
 /** Folders with shared libraries, relative to the tree: `usr/lib/x86_64-linux-gnu` on one architecture, others elsewhere. */
-export function libraryFolders(root: string): string[] {
+function libraryFolders(root: string): string[] {
   const folders: string[] = [];
   for (const base of ["usr/lib", "lib"]) {
     if (!existsSync(join(root, base))) continue;

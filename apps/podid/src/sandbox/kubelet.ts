@@ -33,8 +33,6 @@ export interface PodRow {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-const NODE_HEARTBEAT_MS = 10_000;
-
 /** Scheduler and kubelet of all nodes: makes what Pod objects say, and says in their status what it made. */
 export class Kubelet {
   readonly #options: KubeletOptions;
@@ -44,7 +42,6 @@ export class Kubelet {
   readonly #queue: WorkQueue;
   readonly #runtimes = new Map<string, PodRuntime>();
   readonly #pools: ReadonlyMap<string, AddressPool>;
-  #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(options: KubeletOptions) {
     this.#options = options;
@@ -79,11 +76,9 @@ export class Kubelet {
     this.#queue.start();
     this.#pods.start();
     await this.#pods.whenSynced();
-    this.#heartbeat = setInterval(() => void this.#beat(), NODE_HEARTBEAT_MS);
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#heartbeat);
     await this.#pods.stop();
     await Promise.all([...this.#runtimes.values()].map((runtime) => runtime.stop(0)));
   }
@@ -269,10 +264,7 @@ export class Kubelet {
     await this.#report(node);
   }
 
-  async #beat(): Promise<void> {
-    await Promise.all(this.#options.nodes.map((node) => this.#report(node).catch(() => undefined)));
-  }
-
+  /** Once: no node controller is there that would miss a heartbeat. */
   async #report(node: NodePlan): Promise<void> {
     const now = new Date().toISOString().replace(/\.\d+Z$/, "Z");
     const capacity = { cpu: "2", memory: "8Gi", pods: "110" };
