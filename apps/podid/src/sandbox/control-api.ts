@@ -1,8 +1,9 @@
 import { timingSafeEqual } from "node:crypto";
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Server } from "node:net";
-import type { FaultMatch } from "@podid/kube-emulator";
 import type { ApiServer } from "./api-server.ts";
+import { Refused, type Call } from "./control-call.ts";
+import { KubeControl } from "./kube-control.ts";
 import type { Kubelet } from "./kubelet.ts";
 import type { LogBuffer } from "./log-buffer.ts";
 import type { NodeRow, PodDoor, SandboxStatus } from "./protocol.ts";
@@ -23,23 +24,6 @@ export interface ControlApiOptions {
   readonly stop: () => void;
 }
 
-interface Call {
-  readonly method: string;
-  readonly parts: readonly string[];
-  readonly query: URLSearchParams;
-  readonly body: Record<string, unknown>;
-  readonly signal: AbortSignal;
-}
-
-/** A refusal with its HTTP status. */
-class Refused extends Error {
-  readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
 /** Serves the sandbox's control API on a socket of the host's. The README lists its routes. */
 export function startControlApi(listener: Server, options: ControlApiOptions): void {
   const control = new ControlApi(options);
@@ -49,11 +33,11 @@ export function startControlApi(listener: Server, options: ControlApiOptions): v
 
 class ControlApi {
   readonly #options: ControlApiOptions;
-  readonly #rules = new Map<string, () => void>();
-  #nextRule = 1;
+  readonly #kube: KubeControl;
 
   constructor(options: ControlApiOptions) {
     this.#options = options;
+    this.#kube = new KubeControl(options.api);
   }
 
   async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -133,7 +117,7 @@ class ControlApi {
       case "GET kube":
       case "POST kube":
       case "DELETE kube":
-        return this.#kube(call);
+        return this.#kube.answer(call);
       default:
     }
     throw new Refused(404, `${call.method} /${call.parts.join("/")} is no route of the sandbox`);
@@ -185,67 +169,6 @@ class ControlApi {
       timeoutMs: typeof timeoutMs === "number" ? timeoutMs : 60_000,
       ...(typeof stdin === "string" ? { stdin } : {}),
     });
-  }
-
-  #kube(call: Call): unknown {
-    const { faults, audit } = this.#options.api;
-    if (faults === undefined || audit === undefined)
-      throw new Refused(409, "this API server is a real one: it has no faults to set");
-    const [, what = "", id = ""] = call.parts;
-    const match = call.body as FaultMatch & { how?: "close" | "reset" };
-    switch (`${call.method} ${what}`) {
-      case "POST faults": {
-        const rule = `rule-${this.#nextRule++}`;
-        this.#rules.set(rule, faults.add(call.body));
-        return { id: rule };
-      }
-      case "GET faults":
-        return [...this.#rules.keys()];
-      case "DELETE faults":
-        if (id === "") {
-          faults.clear();
-          this.#rules.clear();
-        } else {
-          this.#rules.get(id)?.();
-          if (!this.#rules.delete(id)) throw new Refused(404, `fault ${id} does not exist`);
-        }
-        return undefined;
-      case "POST cutWatches": {
-        const { how, ...rest } = match;
-        return { cut: faults.cutWatches(rest, how) };
-      }
-      case "POST stallWatches":
-        faults.stallWatches(match);
-        return undefined;
-      case "POST resumeWatches":
-        faults.resumeWatches();
-        return undefined;
-      case "POST sendBookmarks":
-        faults.sendBookmarks();
-        return undefined;
-      case "POST compact":
-        faults.compact();
-        return undefined;
-      case "POST pause":
-        faults.pause();
-        return undefined;
-      case "POST resume":
-        faults.resume();
-        return undefined;
-      case "POST refuse":
-        faults.refuse();
-        return undefined;
-      case "POST accept":
-        faults.accept();
-        return undefined;
-      case "GET audit":
-        return audit.find(Object.fromEntries(call.query));
-      case "DELETE audit":
-        audit.clear();
-        return undefined;
-      default:
-        throw new Refused(404, `${call.method} /kube/${what} is no route of the sandbox`);
-    }
   }
 
   #logOf(call: Call): LogBuffer | undefined {

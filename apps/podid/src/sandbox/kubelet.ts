@@ -2,9 +2,10 @@ import { join } from "node:path";
 import { KubeError, Reflector, ResourceClient, RESOURCES, WorkQueue, type KubeTransport } from "@podid/kube";
 import { AddressPool } from "./address-pool.ts";
 import type { LogBuffer } from "./log-buffer.ts";
+import { registerNode } from "./node-registration.ts";
 import type { Pod } from "./pod-objects.ts";
 import { PodRuntime, type PodEntrance } from "./pod-runtime.ts";
-import { chooseNode, nodeLabels } from "./scheduler.ts";
+import { chooseNode } from "./scheduler.ts";
 import type { NodePlan } from "./topology.ts";
 
 export interface KubeletOptions {
@@ -38,7 +39,6 @@ export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #pods: Reflector<Pod>;
   readonly #client: ResourceClient;
-  readonly #nodes: ResourceClient;
   readonly #queue: WorkQueue;
   readonly #runtimes = new Map<string, PodRuntime>();
   readonly #pools: ReadonlyMap<string, AddressPool>;
@@ -47,7 +47,6 @@ export class Kubelet {
     this.#options = options;
     const { transport } = options;
     this.#client = new ResourceClient(transport, RESOURCES.pods);
-    this.#nodes = new ResourceClient(transport, RESOURCES.nodes);
     this.#pools = new Map(options.nodes.map((node) => [node.name, new AddressPool(node.podPrefix)]));
     this.#pods = new Reflector<Pod>({ transport, resource: RESOURCES.pods, project: (object) => object as Pod });
     this.#queue = new WorkQueue({
@@ -62,7 +61,7 @@ export class Kubelet {
 
   /** Registers the nodes and begins to run pods. */
   async start(): Promise<void> {
-    await Promise.all(this.#options.nodes.map((node) => this.#register(node)));
+    await Promise.all(this.#options.nodes.map((node) => registerNode(this.#options.transport, node)));
     this.#pods.subscribe({
       upsert: (key) => {
         this.#queue.add(key);
@@ -249,56 +248,6 @@ export class Kubelet {
     await runtime.stop(0);
     if (!(await runtime.remove())) return;
     if (runtime.pod.spec.hostNetwork !== true) this.#pools.get(runtime.node.name)?.release(runtime.address);
-  }
-
-  async #register(node: NodePlan): Promise<void> {
-    const { name } = node;
-    await this.#nodes
-      .create({
-        metadata: { name, labels: nodeLabels(node) },
-        spec: { providerID: node.providerId, podCIDR: node.podCidr, podCIDRs: [node.podCidr] },
-      })
-      .catch((error: unknown) => {
-        if (!(error instanceof KubeError && error.status === 409)) throw error;
-      });
-    await this.#report(node);
-  }
-
-  /** Once: no node controller is there that would miss a heartbeat. */
-  async #report(node: NodePlan): Promise<void> {
-    const now = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-    const capacity = { cpu: "2", memory: "8Gi", pods: "110" };
-    const status = {
-      addresses: [
-        { type: "InternalIP", address: node.address },
-        { type: "Hostname", address: node.name },
-      ],
-      capacity,
-      allocatable: capacity,
-      conditions: [
-        {
-          type: "Ready",
-          status: "True",
-          reason: "KubeletReady",
-          message: "the sandbox runs this node",
-          lastHeartbeatTime: now,
-          lastTransitionTime: now,
-        },
-      ],
-      nodeInfo: {
-        kubeletVersion: "v1.35.0-sandbox",
-        osImage: "podid sandbox",
-        operatingSystem: "linux",
-        architecture: nodeLabels(node)["kubernetes.io/arch"],
-        containerRuntimeVersion: "sandbox://0.1.0",
-        kernelVersion: "",
-        kubeProxyVersion: "",
-        machineID: "",
-        systemUUID: "",
-        bootID: "",
-      },
-    };
-    await this.#nodes.patch(node.name, undefined, { type: "merge", subresource: "status", body: { status } });
   }
 }
 
