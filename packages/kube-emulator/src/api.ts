@@ -15,9 +15,9 @@ import { serveSubresource } from "./subresources.ts";
 export interface ApiParts extends ObjectParts, SubresourceParts {
   readonly registry: Registry;
   readonly jwksUri: string;
-  readonly jwks: () => Json;
+  readonly jwks: () => Promise<Json>;
   /** A status of authentication.k8s.io TokenReview. */
-  readonly reviewToken: (token: string, audiences: readonly string[]) => Json;
+  readonly reviewToken: (token: string, audiences: readonly string[]) => Promise<Json>;
 }
 
 /** Everything that a client may ask for. */
@@ -31,7 +31,7 @@ export class Api {
   }
 
   /** Answers what needs no credentials; false when that is not what is asked for. */
-  servePublic(info: RequestInfo, response: ServerResponse): boolean {
+  async servePublic(info: RequestInfo, response: ServerResponse): Promise<boolean> {
     const { tokens, jwksUri, jwks } = this.#parts;
     return servePublic(info, response, { issuer: tokens.issuer, jwksUri, jwks });
   }
@@ -61,7 +61,7 @@ export class Api {
     const body = info.verb === "create" ? await readBody(request) : undefined;
     const answer =
       ["authentication.k8s.io", "authorization.k8s.io"].includes(info.group) && body !== undefined
-        ? review(info.resource, body, user, reviewToken, tokens)
+        ? await review(info.resource, body, user, reviewToken, tokens)
         : undefined;
     if (answer === undefined) sendUnknownPath(response);
     else sendJson(response, 201, answer);

@@ -3,7 +3,8 @@ export interface AuditEntry {
   readonly id: number;
   /** Milliseconds since the epoch. */
   readonly time: number;
-  readonly user: string;
+  /** Empty while the credentials are being checked, and for anonymous requests. */
+  user: string;
   readonly userAgent: string;
   readonly peer: string;
   readonly method: string;
@@ -51,8 +52,8 @@ export class AuditLog {
   }
 
   /** @internal */
-  add(entry: Omit<AuditEntry, "id" | "status" | "bytes" | "events" | "open">): AuditEntry {
-    const added: AuditEntry = { ...entry, id: this.#next++, status: 0, bytes: 0, events: 0, open: true };
+  add(entry: Omit<AuditEntry, "id" | "user" | "status" | "bytes" | "events" | "open">): AuditEntry {
+    const added: AuditEntry = { ...entry, id: this.#next++, user: "", status: 0, bytes: 0, events: 0, open: true };
     this.#entries.push(added);
     if (this.#entries.length > this.#limit * 1.25) this.#entries = this.#entries.slice(-this.#limit);
     return added;

@@ -12,11 +12,11 @@ import { methodNotAllowed } from "./status.ts";
 export interface PublicFacts {
   readonly issuer: string;
   readonly jwksUri: string;
-  readonly jwks: () => Json;
+  readonly jwks: () => Promise<Json>;
 }
 
 /** Paths that need no credentials. Answers whether it was one of them. */
-export function servePublic(info: RequestInfo, response: ServerResponse, o: PublicFacts): boolean {
+export async function servePublic(info: RequestInfo, response: ServerResponse, o: PublicFacts): Promise<boolean> {
   switch (info.path) {
     case "/healthz":
     case "/livez":
@@ -37,7 +37,7 @@ export function servePublic(info: RequestInfo, response: ServerResponse, o: Publ
       });
       return true;
     case "/openid/v1/jwks":
-      sendJson(response, 200, o.jwks(), { "content-type": "application/jwk-set+json" });
+      sendJson(response, 200, await o.jwks(), { "content-type": "application/jwk-set+json" });
       return true;
     default:
       return false;

@@ -105,6 +105,21 @@ test("a definition is served at once and gone at once, with its objects", async 
   expect((await wire.get("/apis/example.com/v1/gadgets")).body).toMatchObject({ items: [] });
 });
 
+test("an issuer of its own, and where its keys are", async () => {
+  const issuer = "https://oidc.example/cluster/";
+  const jwksUri = `${issuer}openid/v1/jwks`;
+  const other = await startKubeEmulator({ issuer, jwksUri });
+  const token = await other.serviceAccountToken("default", "app");
+  const asker = new Wire({ url: other.url, ca: other.caPem, token, complete: false, close: () => other.close() });
+  expect((await asker.get("/.well-known/openid-configuration")).body).toMatchObject({ issuer, jwks_uri: jwksUri });
+  // The emulator takes tokens of that issuer only.
+  expect((await asker.get("/api/v1/nodes")).status).toBe(200);
+  const own = await emulator.serviceAccountToken("default", "app");
+  expect((await asker.get("/api/v1/nodes", { authorization: `Bearer ${own}` })).status).toBe(401);
+  asker.close();
+  await other.close();
+});
+
 test("logs come from whoever runs the pods", async () => {
   const pods = "/api/v1/namespaces/default/pods";
   await wire.post(pods, {

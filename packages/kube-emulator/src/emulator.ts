@@ -41,6 +41,8 @@ export interface KubeEmulatorOptions {
   readonly bookmarkIntervalMs?: number;
   /** `iss` of ServiceAccount tokens; the emulator's own URL by default. */
   readonly issuer?: string;
+  /** `jwks_uri` of OIDC discovery, for issuers that are reached under another address; the emulator's own by default. */
+  readonly jwksUri?: string;
   /** Audiences of tokens for the API itself; the issuer by default. */
   readonly apiAudiences?: readonly string[];
   /** Delete owned objects with their last owner; true by default. */
@@ -63,7 +65,7 @@ export interface KubeEmulator {
   /** A kubeconfig file for the admin, YAML; `server` when clients reach it under another URL. */
   kubeconfig(server?: string): string;
   /** A token of a ServiceAccount for the API, good for a year. Namespace and account are created when missing. */
-  serviceAccountToken(namespace: string, name: string): string;
+  serviceAccountToken(namespace: string, name: string): Promise<string>;
   /** Serves another listening socket too, such as one from another network namespace. It stays its owner's to close. */
   accept(server: Server): void;
   readonly faults: Faults;
@@ -158,23 +160,23 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
     storage.create(NAMESPACES, "", { metadata: { name } }, QUIET);
   for (const crd of options.crds ?? []) storage.create(CUSTOM_RESOURCE_DEFINITIONS, "", crd, QUIET);
 
-  const authenticate = (authorization: string | undefined): User | undefined => {
+  const authenticate = async (authorization: string | undefined): Promise<User | undefined> => {
     const token = /^Bearer\s+(\S+)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) return undefined;
     if (same(token, adminToken)) return ADMIN;
-    const verdict = tokens.review(token, tokens.audiences);
+    const verdict = await tokens.review(token, tokens.audiences);
     return "user" in verdict ? verdict.user : undefined;
   };
   const api = new Api({
     storage,
     registry,
     tokens,
-    jwksUri: `${url}/openid/v1/jwks`,
+    jwksUri: options.jwksUri ?? `${url}/openid/v1/jwks`,
     jwks: () => key.jwks(),
     podLogs: options.podLogs,
-    reviewToken: (token, audiences) => {
+    reviewToken: async (token, audiences) => {
       if (same(token, adminToken)) return { authenticated: true, user: ADMIN, audiences };
-      const verdict = tokens.review(token, audiences);
+      const verdict = await tokens.review(token, audiences);
       return "user" in verdict ? { authenticated: true, ...verdict } : { user: {}, error: verdict.error };
     },
     openWatch: (call, watch) => {
@@ -192,21 +194,24 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
     let entry: AuditEntry | undefined;
     try {
       const info = requestInfo(request.method ?? "GET", request.url ?? "/");
-      const user = authenticate(request.headers.authorization);
-      entry = audit.add(auditFacts(info, user, request, now()));
+      // Before anything is awaited: entries are in the order of arrival, and whoever hangs up early closes theirs.
+      entry = audit.add(auditFacts(info, request, now()));
       const finished = entry;
       response.once("close", () => {
         finished.status ||= response.statusCode;
         finished.open = false;
       });
-      const lost = await faults.meet(info, user?.username ?? "");
+      const user = await authenticate(request.headers.authorization);
+      entry.user = user?.username ?? "";
+      const lost = await faults.meet(info, entry.user);
+      if (response.closed) return;
       if (lost === "drop-before") {
         request.socket.destroy();
         return;
       }
       // The answer of a request whose work is done, but which nobody hears about.
       if (lost === "drop-after") response.end = () => (request.socket.destroy(), response);
-      if (api.servePublic(info, response)) return;
+      if (await api.servePublic(info, response)) return;
       if (user === undefined) throw unauthorized();
       await api.serve({ info, user, request, response, warnings: [], entry });
     } catch (error) {
@@ -227,13 +232,13 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
     faults,
     audit,
     kubeconfig: (under = url) => kubeconfigYaml({ server: under, caPem, token: adminToken }),
-    serviceAccountToken(namespace, name) {
+    async serviceAccountToken(namespace, name) {
       if (storage.find(NAMESPACES, "", namespace) === undefined)
         storage.create(NAMESPACES, "", { metadata: { name: namespace } }, QUIET);
       const account =
         storage.find(SERVICE_ACCOUNTS, namespace, name) ??
         storage.create(SERVICE_ACCOUNTS, namespace, { metadata: { name } }, QUIET);
-      return tokens.issue(account.object, { audiences: tokens.audiences, seconds: YEAR_SECONDS }).token;
+      return (await tokens.issue(account.object, { audiences: tokens.audiences, seconds: YEAR_SECONDS })).token;
     },
     accept(other) {
       other.on("connection", (socket) => server.emit("connection", socket));
@@ -252,14 +257,12 @@ export async function startKubeEmulator(options: KubeEmulatorOptions = {}): Prom
 
 function auditFacts(
   info: RequestInfo,
-  user: User | undefined,
   request: IncomingMessage,
   time: number,
-): Omit<AuditEntry, "id" | "status" | "bytes" | "events" | "open"> {
+): Omit<AuditEntry, "id" | "user" | "status" | "bytes" | "events" | "open"> {
   const { method, path, verb, group, version, resource, subresource, namespace, name } = info;
   return {
     time,
-    user: user?.username ?? "",
     userAgent: request.headers["user-agent"] ?? "",
     peer: request.socket.remoteAddress ?? "",
     method,

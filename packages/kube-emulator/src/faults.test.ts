@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { request } from "node:https";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -101,7 +102,7 @@ test("another listening socket is served like its own", async () => {
 });
 
 test("who asked for what is in the audit log, tokens are not", async () => {
-  const token = emulator.serviceAccountToken("podid", "mic");
+  const token = await emulator.serviceAccountToken("podid", "mic");
   const mic = wireTo(emulator.url, token);
   await mic.get("/api/v1/pods?labelSelector=aadpodidbinding&limit=500&resourceVersion=0");
   const [entry] = emulator.audit.find({ resource: "pods" });
@@ -117,10 +118,26 @@ test("who asked for what is in the audit log, tokens are not", async () => {
   mic.close();
 });
 
+test("whoever hangs up while a request is checked, or held, leaves no open entry and no watch", async () => {
+  const token = await emulator.serviceAccountToken("podid", "mic");
+  const options = { ca: emulator.caPem, headers: { authorization: `Bearer ${token}` }, agent: false } as const;
+  for (let n = 1; n <= 20; n++) {
+    if (n === 11) emulator.faults.pause();
+    const sent = request(`${emulator.url}${MAPS}?watch=1`, options).on("error", () => {});
+    sent.end();
+    await expect.poll(() => emulator.audit.find({ verb: "watch" }), { interval: 0 }).toHaveLength(n);
+    sent.destroy();
+  }
+  await expect.poll(() => emulator.audit.find({ open: true })).toEqual([]);
+  emulator.faults.resume();
+  await wire.get(MAPS);
+  expect(emulator.faults.cutWatches()).toBe(0);
+});
+
 test("nobody gets in without a token, with a foreign audience, or as an account that is gone", async () => {
   const anonymous = await wire.get(MAPS, { authorization: "" });
   expect(anonymous).toMatchObject({ status: 401, body: { reason: "Unauthorized", code: 401 } });
-  const token = emulator.serviceAccountToken("default", "worker");
+  const token = await emulator.serviceAccountToken("default", "worker");
   const worker = wireTo(emulator.url, token);
   expect((await worker.get(MAPS)).status).toBe(200);
   const asked = await wire.post("/api/v1/namespaces/default/serviceaccounts/worker/token", {

@@ -6,13 +6,13 @@ const AUTHENTICATION = "authentication.k8s.io/v1";
 const AUTHORIZATION = "authorization.k8s.io/v1";
 
 /** Answers a create of one of the virtual review kinds; undefined for others. */
-export function review(
+export async function review(
   plural: string,
   body: unknown,
   user: User,
-  authenticate: (token: string, audiences: readonly string[]) => Json,
+  authenticate: (token: string, audiences: readonly string[]) => Promise<Json>,
   tokens: TokenAuthority,
-): Json | undefined {
+): Promise<Json | undefined> {
   const spec = (at(body, "spec") ?? {}) as Json;
   const answer = (apiVersion: string, kind: string, status: Json): Json => ({
     kind,
@@ -27,7 +27,7 @@ export function review(
       return answer(
         AUTHENTICATION,
         "TokenReview",
-        authenticate(textAt(spec, "token"), audiences.length === 0 ? tokens.audiences : audiences),
+        await authenticate(textAt(spec, "token"), audiences.length === 0 ? tokens.audiences : audiences),
       );
     }
     case "selfsubjectreviews":

@@ -42,7 +42,7 @@ export class TokenAuthority {
   }
 
   /** Answers `POST serviceaccounts/NAME/token`. */
-  request(namespace: string, name: string, body: unknown): Json {
+  async request(namespace: string, name: string, body: unknown): Promise<Json> {
     const account = this.#store.collection("/serviceaccounts").get(`${namespace}/${name}`)?.object;
     if (account === undefined) throw notFound(SERVICE_ACCOUNT, name);
     const asked = at(body, "spec");
@@ -65,7 +65,7 @@ export class TokenAuthority {
     const reference = at(asked, "boundObjectRef");
     const bound = isObject(reference) ? this.#bound(account, reference) : undefined;
     const granted = audiences.length === 0 ? this.audiences : audiences;
-    const { token, expiresAt } = this.issue(account, {
+    const { token, expiresAt } = await this.issue(account, {
       audiences: granted,
       seconds,
       ...(bound === undefined ? {} : { bound }),
@@ -83,10 +83,10 @@ export class TokenAuthority {
     };
   }
 
-  issue(
+  async issue(
     account: KubeObject,
     o: { audiences: readonly string[]; seconds: number; bound?: Binding },
-  ): { token: string; expiresAt: number } {
+  ): Promise<{ token: string; expiresAt: number }> {
     const now = Math.floor(this.#now() / 1000);
     const { namespace = "", name, uid } = account.metadata;
     const own: Json = { namespace, serviceaccount: { name, uid } };
@@ -100,7 +100,7 @@ export class TokenAuthority {
       const node = this.#store.collection("/nodes").get(nodeName)?.object;
       if (nodeName !== "") own.node = { name: nodeName, ...(node === undefined ? {} : { uid: node.metadata.uid }) };
     }
-    const token = this.#key.sign({
+    const token = await this.#key.sign({
       aud: o.audiences,
       exp: now + o.seconds,
       iat: now,
@@ -114,12 +114,19 @@ export class TokenAuthority {
   }
 
   /** The user of a valid token that was meant for one of `audiences`; otherwise why not. */
-  review(token: string, audiences: readonly string[]): { user: User; audiences: string[] } | { error: string } {
-    const claims = this.#key.verify(token);
-    if (claims === undefined || claims.iss !== this.issuer) return { error: "invalid bearer token" };
-    const now = this.#now() / 1000;
-    if (typeof claims.exp !== "number" || claims.exp <= now)
-      return { error: "[invalid bearer token, service account token has expired]" };
+  async review(
+    token: string,
+    audiences: readonly string[],
+  ): Promise<{ user: User; audiences: string[] } | { error: string }> {
+    const verdict = await this.#key.verify(token, { issuer: this.issuer, now: this.#now() });
+    if ("refused" in verdict)
+      return {
+        error:
+          verdict.refused === "expired"
+            ? "[invalid bearer token, service account token has expired]"
+            : "invalid bearer token",
+      };
+    const { claims } = verdict;
     const meant = listAt(claims, "aud")
       .map(String)
       .filter((audience) => audiences.includes(audience));

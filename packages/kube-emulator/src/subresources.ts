@@ -37,7 +37,7 @@ export async function serveSubresource(call: Call, type: ResourceType, parts: Su
       await sendLog(call, type, parts);
       return;
     case "/serviceaccounts/token create":
-      sendJson(response, 201, tokens.request(info.namespace, info.name, await readBody(call.request)));
+      sendJson(response, 201, await tokens.request(info.namespace, info.name, await readBody(call.request)));
       return;
     default:
       if (type.custom) throw notFound(type, info.name);
