@@ -181,6 +181,15 @@ export class Cluster {
     return claims.xms_mirid?.split("/").at(-1);
   }
 
+  /** Resolves when the NMI of a node says that it is ready: its rules are in. */
+  nmiReady(node: string): Promise<true> {
+    const program = `fetch("http://127.0.0.1:8080/readyz").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;
+    return until(`NMI on ${node} is ready`, async () => {
+      const { code } = await this.control.exec({ node }, [process.execPath, "-e", program]);
+      return code === 0 ? true : undefined;
+    });
+  }
+
   /** Requests that came to a machine's metadata service straight from a pod, past NMI. */
   async rawRequests(): Promise<string[]> {
     const requests = await this.control.azureRequests({ service: "imds" });

@@ -41,10 +41,7 @@ async function demo(...flags: readonly string[]): Promise<{ code: number | null;
 async function repairRules(): Promise<void> {
   for (const { name } of cluster.sandbox.state.nodes) {
     await cluster.control.process(`nmi-${name}`, "restart");
-    await until(`the rules are back on ${name}`, async () => {
-      const { stdout } = await cluster.control.exec({ node: name }, ["iptables-save"]);
-      return stdout.includes("aad-metadata") && stdout.includes("podid-guard");
-    });
+    await cluster.nmiReady(name);
   }
 }
 
