@@ -1,0 +1,57 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { parseAllDocuments } from "yaml";
+
+const CHART = join(import.meta.dirname, "../../charts/podid");
+
+/** An object of a rendered chart. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+export interface RenderOptions {
+  /** The helm binary. */
+  readonly helm: string;
+  readonly release?: string;
+  readonly namespace?: string;
+  /** `--set` arguments. */
+  readonly set?: readonly string[];
+  /** `--set-json` arguments. */
+  readonly setJson?: readonly string[];
+}
+
+/** What `helm template` makes of charts/podid, without CRDs. @throws with helm's words when it refuses */
+export async function renderChart({
+  helm,
+  release = "podid",
+  namespace = "default",
+  set = [],
+  setJson = [],
+}: RenderOptions): Promise<Manifest[]> {
+  const { stdout } = await promisify(execFile)(helm, [
+    "template",
+    release,
+    CHART,
+    `--namespace=${namespace}`,
+    ...set.map((value) => `--set=${value}`),
+    ...setJson.map((value) => `--set-json=${value}`),
+  ]);
+  return manifests(stdout);
+}
+
+/** The objects of a YAML stream; empty documents are left out. */
+export function manifests(yaml: string): Manifest[] {
+  return parseAllDocuments(yaml).flatMap((document) => {
+    if (document.errors.length > 0) throw document.errors[0]!;
+    const object = document.toJS() as Manifest | null;
+    return object === null ? [] : [object];
+  });
+}
