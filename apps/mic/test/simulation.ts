@@ -233,13 +233,13 @@ export class Simulation {
         const creationTimestamp = new Date(this.clock.now()).toISOString();
         return this.#store({ ...object, metadata: { ...object.metadata, uid, creationTimestamp } });
       },
-      patch: async (name, namespace, { body }) => {
+      patch: async (name, namespace, { type, body }) => {
         this.#step();
         const object = this.#existing(`${namespace}/${name}`);
-        const { metadata, ...rest } = body as KubeObject;
-        if (metadata.uid !== object.metadata.uid || metadata.resourceVersion !== object.metadata.resourceVersion)
-          throw refusal(409);
-        return this.#store({ ...object, ...rest, metadata: { ...object.metadata, ...metadata } });
+        const patched = type === "json" ? jsonPatched(object, body as Operation[]) : mergePatched(object, body);
+        const { uid, resourceVersion } = patched.metadata;
+        if (uid !== object.metadata.uid || resourceVersion !== object.metadata.resourceVersion) throw refusal(409);
+        return this.#store(patched);
       },
       delete: async (name, namespace, options) => {
         this.#step();
@@ -276,6 +276,30 @@ export class Simulation {
     const record = assignedRecord(object);
     if (record !== undefined) this.#world.upsertAssigned(record);
   }
+}
+
+interface Operation {
+  readonly op: "test" | "replace" | "add";
+  readonly path: string;
+  readonly value: unknown;
+}
+
+function jsonPatched(object: KubeObject, operations: readonly Operation[]): KubeObject {
+  const copy = structuredClone(object);
+  for (const { op, path, value } of operations) {
+    const keys = path.split("/").slice(1);
+    const last = keys.pop() ?? "";
+    let parent: Record<string, unknown> = copy;
+    for (const key of keys) parent = parent[key] as Record<string, unknown>;
+    if (op === "test" && parent[last] !== value) throw refusal(422);
+    parent[last.replaceAll("~1", "/").replaceAll("~0", "~")] = value;
+  }
+  return copy;
+}
+
+function mergePatched(object: KubeObject, body: unknown): KubeObject {
+  const { metadata, ...rest } = body as KubeObject;
+  return { ...object, ...rest, metadata: { ...object.metadata, ...metadata } };
 }
 
 function refusal(status: number): KubeError {

@@ -8,6 +8,7 @@ import {
 } from "@podid/crd-types";
 import type { AssignedIdentityStatus, AzureAssignedIdentity, AzureAssignedIdentitySpec } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
+import type { AssignedRecord } from "./record.ts";
 
 /** Where upstream put every assigned identity that is not namespaced; NMI and users look there. */
 export const DEFAULT_NAMESPACE = "default";
@@ -40,8 +41,7 @@ export function assignedIdentityObject(
     metadata: {
       name,
       namespace,
-      labels: nodeLabel(assignment),
-      annotations: { [POD_UID_ANNOTATION]: pod.uid },
+      ...metadataOf(assignment),
       finalizers: [ASSIGNED_IDENTITY_FINALIZER],
     },
     spec: assignedIdentitySpec(assignment),
@@ -49,13 +49,35 @@ export function assignedIdentityObject(
   };
 }
 
-/** Merge patch that makes an existing object say what the assignment says now. */
-export function rewritePatch(assignment: Assignment, status: AssignedIdentityStatus): object {
-  return {
-    metadata: { labels: nodeLabel(assignment), annotations: { [POD_UID_ANNOTATION]: assignment.pod.uid } },
-    spec: assignedIdentitySpec(assignment),
-    status: { status, availableReplicas: 1 },
-  };
+/**
+ * JSON patch that makes an existing object say what the assignment says now. Spec and status are replaced as a whole: a merge
+ * patch would leave in the copies what the identity does not have any more, and old spellings beside the new ones.
+ */
+export function rewritePatch(
+  record: AssignedRecord,
+  assignment: Assignment,
+  status: AssignedIdentityStatus,
+): readonly object[] {
+  const { labels, annotations } = metadataOf(assignment);
+  return [
+    { op: "test", path: "/metadata/uid", value: record.uid },
+    // Unlike a test, which is answered with 422, this is a conflict if it is not the stored one.
+    { op: "replace", path: "/metadata/resourceVersion", value: record.resourceVersion },
+    ...additions("/metadata/labels", labels, record.hasLabels),
+    ...additions("/metadata/annotations", annotations, record.hasAnnotations),
+    { op: "add", path: "/spec", value: assignedIdentitySpec(assignment) },
+    { op: "add", path: "/status", value: { status, availableReplicas: 1 } },
+  ];
+}
+
+/** What is there already stays; a map that is not there has no members to add to. */
+function additions(path: string, members: Readonly<Record<string, string>>, exists: boolean): readonly object[] {
+  if (!exists) return [{ op: "add", path, value: members }];
+  return Object.entries(members).map(([key, value]) => ({
+    op: "add",
+    path: `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`,
+    value,
+  }));
 }
 
 export function assignedIdentitySpec({ pod, identity, binding }: Assignment): AzureAssignedIdentitySpec {
@@ -88,6 +110,12 @@ export function assignedIdentitySpec({ pod, identity, binding }: Assignment): Az
   };
 }
 
-function nodeLabel({ pod }: Assignment): Record<string, string> {
-  return { [NODE_LABEL]: nodeLabelValue(pod.nodeName ?? "") };
+function metadataOf({ pod }: Assignment): {
+  readonly labels: Record<string, string>;
+  readonly annotations: Record<string, string>;
+} {
+  return {
+    labels: { [NODE_LABEL]: nodeLabelValue(pod.nodeName ?? "") },
+    annotations: { [POD_UID_ANNOTATION]: pod.uid },
+  };
 }

@@ -20,6 +20,8 @@ export interface AssignedRecord {
   readonly createdAt: number;
   readonly deleting: boolean;
   readonly finalizers: readonly string[];
+  readonly hasLabels: boolean;
+  readonly hasAnnotations: boolean;
   /** Absent on what upstream made. */
   readonly podUid: string | undefined;
   readonly podNamespace: string;
@@ -60,6 +62,8 @@ export function assignedRecord(object: unknown): AssignedRecord | undefined {
     createdAt: Date.parse(metadata.creationTimestamp ?? "") || 0,
     deleting: metadata.deletionTimestamp !== undefined,
     finalizers: metadata.finalizers ?? [],
+    hasLabels: metadata.labels !== undefined,
+    hasAnnotations: metadata.annotations !== undefined,
     podUid: metadata.annotations?.[POD_UID_ANNOTATION],
     podNamespace: spec?.podNamespace ?? "",
     podName: spec?.pod ?? "",

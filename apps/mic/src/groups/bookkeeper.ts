@@ -1,9 +1,10 @@
-import { API_VERSION, ASSIGNED_IDENTITY_FINALIZER } from "@podid/crd-types";
+import { withoutFinalizer } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
 import { KubeError } from "@podid/kube";
-import type { Clock, KubeObject, ResourceClient } from "@podid/kube";
+import type { Clock, KubeObject, Patch, ResourceClient } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import { assignedIdentityObject, namespaceOf, rewritePatch } from "../assigned/object.ts";
+import { hasFinalizer } from "../assigned/record.ts";
 import type { AssignedRecord } from "../assigned/record.ts";
 import type { WriteTimer } from "../metrics.ts";
 import type { Scope, World } from "../world.ts";
@@ -98,7 +99,7 @@ export class Bookkeeper {
     for (const { assignment, record, status } of rewrite) {
       yield async () => {
         this.#o.log.info({}, `updating assigned id ${record.key}`);
-        await this.#o.metrics.time("update", () => this.#patch(record, rewritePatch(assignment, status)));
+        await this.#o.metrics.time("update", () => this.#patch(record, { type: "json", body: rewritePatch(record, assignment, status) }));
       };
     }
     for (const record of unassign) {
@@ -106,7 +107,7 @@ export class Bookkeeper {
         if (await this.#isDoubtful(record, scope)) return;
         this.#o.log.info({}, `updating AzureAssignedIdentity ${record.key} status to Unassigned`);
         await this.#o.metrics.time("status", () =>
-          this.#patch(record, { status: { status: "Unassigned", availableReplicas: 1 } }),
+          this.#patch(record, mergePatch(record, { status: { status: "Unassigned", availableReplicas: 1 } })),
         );
       };
     }
@@ -148,7 +149,7 @@ export class Bookkeeper {
   async #assign(assignment: Assignment, record: AssignedRecord): Promise<void> {
     const { metrics, announcer } = this.#o;
     try {
-      await metrics.time("status", () => this.#patch(record, { status: { status: "Assigned", availableReplicas: 1 } }));
+      await metrics.time("status", () => this.#patch(record, mergePatch(record, { status: { status: "Assigned", availableReplicas: 1 } })));
     } catch (error) {
       announcer.statusFailed(record, "Assigned", error);
       throw error;
@@ -177,9 +178,9 @@ export class Bookkeeper {
           }
           current = after;
         }
-        if (!current.finalizers.includes(ASSIGNED_IDENTITY_FINALIZER)) return;
-        const finalizers = current.finalizers.filter((finalizer) => finalizer !== ASSIGNED_IDENTITY_FINALIZER);
-        await this.#patch(current, { metadata: { finalizers } });
+        if (!hasFinalizer(current)) return;
+        const finalizers = withoutFinalizer(current.finalizers);
+        await this.#patch(current, mergePatch(current, { metadata: { finalizers } }));
         if (finalizers.length === 0) world.assigned.removed(current);
       });
     } catch (error) {
@@ -195,18 +196,10 @@ export class Bookkeeper {
     announcer.forget(record);
   }
 
-  /** Only if the object is still the very one that was looked at. */
-  async #patch(record: AssignedRecord, patch: object): Promise<void> {
-    const { metadata, ...rest } = patch as { metadata?: object };
-    const body = {
-      ...rest,
-      apiVersion: API_VERSION,
-      kind: "AzureAssignedIdentity",
-      metadata: { ...metadata, uid: record.uid, resourceVersion: record.resourceVersion },
-    };
+  async #patch(record: AssignedRecord, patch: Pick<Patch, "type" | "body">): Promise<void> {
     const { client, world } = this.#o;
     try {
-      const patched = await this.#fenced(() => client.patch(record.name, record.namespace, { type: "merge", body }));
+      const patched = await this.#fenced(() => client.patch(record.name, record.namespace, patch));
       world.assigned.written(patched);
     } catch (error) {
       if (KubeError.is(error, 404)) world.assigned.removed(record);
@@ -219,6 +212,14 @@ export class Bookkeeper {
     if (reason !== undefined) return Promise.reject(new Error(`not written: ${reason}`));
     return write();
   }
+}
+
+/** Applies only if the object is still the very one that was looked at. */
+function mergePatch(
+  { uid, resourceVersion }: AssignedRecord,
+  { metadata, ...rest }: { readonly metadata?: object; readonly status?: object },
+): Pick<Patch, "type" | "body"> {
+  return { type: "merge", body: { ...rest, metadata: { ...metadata, uid, resourceVersion } } };
 }
 
 function countWrites({ create, rewrite, assign, unassign, remove }: Bookkeeping): number {

@@ -95,6 +95,38 @@ describe("one pod", () => {
   });
 
   test.for([
+    { name: "made by us", metadata: {} },
+    { name: "stripped of labels and annotations by somebody", metadata: { labels: null, annotations: null } },
+  ])("a field taken from an identity leaves the copy in the object $name", async ({ metadata }) => {
+    await h.cluster.node("node", vmProviderId("node"));
+    await h.cluster.identity("sp", {
+      type: 1,
+      tenantID: "t",
+      auxiliaryTenantIDs: ["a"],
+      adEndpoint: "https://login.example/",
+      clientPassword: { name: "s", namespace: "default" },
+    });
+    await h.cluster.binding("b", "sp", "sel");
+    const pod = await h.cluster.pod("pod", "node", "sel");
+    h.start();
+    await h.becomes({ "pod-default-sp": "Assigned" });
+    await h.cluster.merge("assigned", "pod-default-sp", { metadata });
+    const changed = await h.cluster.merge("identity", "sp", {
+      spec: { adEndpoint: null, auxiliaryTenantIDs: null, clientPassword: { namespace: null } },
+    });
+    await until(async () =>
+      expect((await h.cluster.assigned())[0]).toMatchObject({
+        metadata: { labels: { nodename: "node" }, annotations: { "podid.dev/pod-uid": pod.metadata.uid } },
+        spec: { azureIdentityRef: { metadata: { resourceVersion: changed.metadata.resourceVersion } } },
+        status: { status: "Assigned" },
+      }),
+    );
+    const [assigned] = await h.cluster.assigned();
+    expect(assigned?.spec.azureIdentityRef?.spec).toEqual(changed["spec"]);
+    expect(assigned?.metadata.finalizers).toHaveLength(1);
+  });
+
+  test.for([
     { kind: "binding", name: "testbinding" },
     { kind: "identity", name: "test-id" },
   ] as const)("S22 $kind deleted", async ({ kind, name }) => {
