@@ -14,6 +14,8 @@ export interface ControlPlaneOptions {
   /** Address to listen on; 127.0.0.1 when absent. */
   readonly host?: string;
   readonly port?: number;
+  /** `iss` of ServiceAccount tokens, an https URL; the server's own URL when absent. Its documents are served at the root either way. */
+  readonly issuer?: string;
   /** Further names and addresses for the certificate. */
   readonly certificateHosts?: readonly string[];
   /** Further flags of kube-apiserver, such as `--watch-cache=false`; a later one wins over ours. */
@@ -98,7 +100,8 @@ export class ControlPlane {
     );
     const etcdUrl = `http://127.0.0.1:${etcdPort}`;
     const peerUrl = `http://127.0.0.1:${peerPort}`;
-    const issuer = `https://${host}:${port}`;
+    const url = `https://${host}:${port}`;
+    const issuer = options.issuer ?? url;
     const controlPlane = new ControlPlane({
       options,
       directory,
@@ -127,10 +130,10 @@ export class ControlPlane {
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         `--service-account-issuer=${issuer}`,
-        `--service-account-jwks-uri=${issuer}/openid/v1/jwks`,
+        `--service-account-jwks-uri=${issuer.replace(/\/$/, "")}/openid/v1/jwks`,
         `--service-account-key-file=${file("service-account-key.pem")}`,
         `--service-account-signing-key-file=${file("service-account-key.pem")}`,
-        `--api-audiences=${issuer}`,
+        `--api-audiences=${url}`,
         "--service-cluster-ip-range=10.96.0.0/16",
         "--endpoint-reconciler-type=none",
         `--audit-policy-file=${file("audit-policy.yaml")}`,

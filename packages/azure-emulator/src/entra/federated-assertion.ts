@@ -45,9 +45,9 @@ export async function checkFederatedAssertion(o: {
   const subject = stringOf(claims["sub"]);
   if (issuer === undefined || subject === undefined) return malformedAssertion();
   if (o.credentials.length === 0) return noFederatedCredentials(o.clientId, o.displayName);
+  if (OWN_ISSUER.test(issuer)) return ownTokenRefused();
   const match = matchCredential({ issuer, subject, audiences: audiences(claims) }, o.credentials);
-  if (match.error !== undefined)
-    return match.error.code === 700211 && OWN_ISSUER.test(issuer) ? ownTokenRefused() : match.error;
+  if (match.error !== undefined) return match.error;
   if (match.credential.createdAt + state.settings.federationPropagationMs > now)
     return noMatchingCredential(match.presented);
 
@@ -107,9 +107,14 @@ async function issuerKeys(
   }
 }
 
-/** An issuer that is reachable elsewhere publishes its keys there too, whatever host it writes into `jwks_uri`. */
+/**
+ * An issuer that is reachable elsewhere publishes its keys there too, whatever host it writes into `jwks_uri`.
+ * What is below the issuer's path is below `base`: API servers serve their documents at the root, however long their issuer is.
+ */
 function relocated(jwksUri: string, issuer: string, base: string): string {
-  if (base === issuer.replace(/\/$/, "")) return jwksUri;
+  const root = issuer.replace(/\/$/, "");
+  if (base === root) return jwksUri;
+  if (jwksUri.startsWith(`${root}/`)) return base + jwksUri.slice(root.length);
   const { pathname, search } = new URL(jwksUri);
   return new URL(`${pathname}${search}`, base).href;
 }
