@@ -29,6 +29,7 @@ export class MicMetrics implements WriteTimer {
   readonly #cloudErrors: Counter;
   readonly #cloudDuration: Histogram;
   readonly #apiErrors: Counter;
+  readonly #unreadableLedgers: Counter;
 
   /** @param now milliseconds */
   constructor(now: () => number = () => performance.now()) {
@@ -59,6 +60,11 @@ export class MicMetrics implements WriteTimer {
       "Total number of errors in kubernetes api operations",
       ["operation_type"],
     );
+    this.#unreadableLedgers = new Counter({
+      name: "podid_mic_unreadable_ledgers_total",
+      help: "Ledgers that were found unreadable: what they owned is not detached any more",
+      registers: [this.registry],
+    });
   }
 
   async time<T>(kind: WriteKind, write: () => Promise<T>): Promise<T> {
@@ -95,6 +101,10 @@ export class MicMetrics implements WriteTimer {
 
   elected(): void {
     this.#elections.inc();
+  }
+
+  ledgerUnreadable(): void {
+    this.#unreadableLedgers.inc();
   }
 
   /** A value that is read when somebody scrapes. */

@@ -72,7 +72,13 @@ export class Term {
     this.#ports = ports;
     this.#settings = settings;
     const { world, transport, metrics, clock, random, log, fenced } = ports;
-    this.#ledgers = new ConfigMapLedgers(transport, settings.namespace);
+    this.#ledgers = new ConfigMapLedgers(transport, settings.namespace, ({ configMap, group, error }) => {
+      metrics.ledgerUnreadable();
+      log.error(
+        { configMap, group, error },
+        `ledger ${configMap} cannot be read: what MIC attached to ${group ?? "its VM or scale set"} is not detached any more. Restore data key ledger.json (the next write keeps the present text as unreadable-*.json) and restart MIC, or delete the ConfigMap and detach by hand`,
+      );
+    });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
     const assigner = new Assigner({

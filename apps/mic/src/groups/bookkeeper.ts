@@ -99,7 +99,9 @@ export class Bookkeeper {
     for (const { assignment, record, status } of rewrite) {
       yield async () => {
         this.#o.log.info({}, `updating assigned id ${record.key}`);
-        await this.#o.metrics.time("update", () => this.#patch(record, { type: "json", body: rewritePatch(record, assignment, status) }));
+        await this.#o.metrics.time("update", () =>
+          this.#patch(record, { type: "json", body: rewritePatch(record, assignment, status) }),
+        );
       };
     }
     for (const record of unassign) {
@@ -149,7 +151,9 @@ export class Bookkeeper {
   async #assign(assignment: Assignment, record: AssignedRecord): Promise<void> {
     const { metrics, announcer } = this.#o;
     try {
-      await metrics.time("status", () => this.#patch(record, mergePatch(record, { status: { status: "Assigned", availableReplicas: 1 } })));
+      await metrics.time("status", () =>
+        this.#patch(record, mergePatch(record, { status: { status: "Assigned", availableReplicas: 1 } })),
+      );
     } catch (error) {
       announcer.statusFailed(record, "Assigned", error);
       throw error;

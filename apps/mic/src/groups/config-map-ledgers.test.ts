@@ -1,10 +1,12 @@
 import { emptyLedger } from "@podid/azure-assigner";
+import type { Ledger } from "@podid/azure-assigner";
 import { LEDGER_STORE_CONTRACT } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Cluster, vmProviderId, vmssProviderId } from "../../test/cluster.ts";
 import { ConfigMapLedgers } from "./config-map-ledgers.ts";
+import type { UnreadableLedger } from "./config-map-ledgers.ts";
 
 let cluster: Cluster;
 
@@ -22,6 +24,11 @@ function group(providerId: string): NodeGroup {
   if (!parsed.ok) throw new Error("fixture");
   return parsed.value.group;
 }
+
+const OWNING: Ledger = {
+  ...emptyLedger(group(vmProviderId("vm"))),
+  entries: { k: { id: "K", state: "attached", origin: "podid" } },
+};
 
 describe("ledgers in ConfigMaps", () => {
   test.for(LEDGER_STORE_CONTRACT)("$name", ({ check }) => check(new ConfigMapLedgers(cluster.transport, "podid")));
@@ -45,20 +52,54 @@ describe("ledgers in ConfigMaps", () => {
     expect((await first.load(vmss)).ledger.epoch).toBe(2);
   });
 
-  test("a ledger that cannot be read counts as none, so nothing is detached by it", async () => {
+  test.for([
+    { name: "truncated", text: '{"group":"', kept: '{"group":"' },
+    { name: "of another shape", text: '{"group":"g","entries":null}', kept: '{"group":"g","entries":null}' },
+    { name: "away", text: null, kept: undefined },
+  ])("a ledger whose text is $name owns nothing, is reported once, and its text is kept", async ({ text, kept }) => {
     const vm = group(vmProviderId("vm"));
-    const ledgers = new ConfigMapLedgers(cluster.transport, "podid");
-    const saved = await ledgers.save(
-      vm,
-      { ...emptyLedger(vm), entries: { k: { id: "K", state: "attached", origin: "podid" } } },
-      undefined,
-    );
-    const [object] = await cluster.ledgers();
-    await cluster.merge("configMap", object?.metadata.name ?? "", { data: { "ledger.json": "{" } }, "podid");
-    const other = new ConfigMapLedgers(cluster.transport, "podid");
-    const loaded = await other.load(vm);
-    expect(loaded.ledger).toEqual(emptyLedger(vm));
-    expect(loaded.version).not.toBe(saved.version);
-    await other.save(vm, loaded.ledger, loaded.version);
+    await new ConfigMapLedgers(cluster.transport, "podid").save(vm, OWNING, undefined);
+    const [{ metadata: { name } } = { metadata: { name: "" } }] = await cluster.ledgers();
+    await cluster.merge("configMap", name, { data: { "ledger.json": text, "theirs.txt": "x" } }, "podid");
+
+    const reports: UnreadableLedger[] = [];
+    const ledgers = new ConfigMapLedgers(cluster.transport, "podid", (report) => reports.push(report));
+    await ledgers.reload();
+    const { ledger, version } = await ledgers.load(vm);
+    expect(ledger).toEqual(emptyLedger(vm));
+    expect(ledgers.ownsAnything(vm.key)).toBe(false);
+    expect(reports).toMatchObject([{ configMap: `podid/${name}`, group: vm.id }]);
+
+    const saved = await ledgers.save(vm, { ...ledger, epoch: 1 }, version);
+    await ledgers.save(vm, { ...ledger, epoch: 2 }, saved.version);
+    const data = (await cluster.find("configMap", name, "podid"))?.["data"] as Record<string, string>;
+    expect(JSON.parse(data["ledger.json"] ?? "")).toMatchObject({ epoch: 2 });
+    expect([data["unreadable-1.json"], data["theirs.txt"]]).toEqual([kept, "x"]);
+    expect(reports).toHaveLength(1);
+  });
+
+  test("a ledger that becomes unreadable again is kept beside the first; one without its group's name is reported, too", async () => {
+    const vm = group(vmProviderId("vm"));
+    const reports: UnreadableLedger[] = [];
+    const ledgers = new ConfigMapLedgers(cluster.transport, "podid", (report) => reports.push(report));
+    await ledgers.save(vm, OWNING, undefined);
+    const [{ metadata: { name } } = { metadata: { name: "" } }] = await cluster.ledgers();
+    for (const text of ["one", "two"]) {
+      await cluster.merge("configMap", name, { data: { "ledger.json": text } }, "podid");
+      await ledgers.reload();
+      const { ledger, version } = await ledgers.load(vm);
+      await ledgers.save(vm, ledger, version);
+    }
+    expect((await cluster.find("configMap", name, "podid"))?.["data"]).toMatchObject({
+      "unreadable-1.json": "one",
+      "unreadable-2.json": "two",
+    });
+    await cluster.merge("configMap", name, { metadata: { annotations: null }, data: { "ledger.json": "3" } }, "podid");
+    expect(await ledgers.reload()).toEqual([]);
+    expect(reports.map(({ configMap, group: id }) => [configMap, id])).toEqual([
+      [`podid/${name}`, vm.id],
+      [`podid/${name}`, vm.id],
+      [`podid/${name}`, undefined],
+    ]);
   });
 });

@@ -1,30 +1,44 @@
-import { createHash } from "node:crypto";
 import { emptyLedger, LedgerConflict } from "@podid/azure-assigner";
 import type { Ledger, LedgerStore, StoredLedger } from "@podid/azure-assigner";
-import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import { KubeError, ResourceClient, RESOURCES } from "@podid/kube";
-import type { KubeObject, KubeTransport } from "@podid/kube";
+import type { KubeTransport } from "@podid/kube";
+import { LEDGER_SELECTOR, ledgerConfigMap, ledgerName, readLedger } from "./ledger-config-map.ts";
+import type { ConfigMap, OtherData, ReadLedger } from "./ledger-config-map.ts";
 
-const LABEL = "podid.dev/ledger";
-const DATA_KEY = "ledger.json";
+/** A ledger whose text is not a ledger: what it owned is nobody's until somebody repairs it. */
+export interface UnreadableLedger {
+  /** `namespace/name` */
+  readonly configMap: string;
+  /** ARM id, if the ConfigMap tells. */
+  readonly group: string | undefined;
+  readonly error: string;
+}
 
-interface ConfigMap extends KubeObject {
-  data?: Record<string, string>;
+interface Remembered {
+  readonly stored: StoredLedger;
+  readonly others: OtherData;
 }
 
 /**
  * One ConfigMap per VM or scale set. What was read or written last is remembered, because only the leader writes: the resource
- * version still decides, and a conflict forgets.
+ * version still decides, and a conflict forgets. An unreadable ledger counts as empty, because nothing may be detached by guess; it is
+ * reported, and its text stays in the ConfigMap under another key.
  */
 export class ConfigMapLedgers implements LedgerStore {
   readonly #client: ResourceClient<ConfigMap>;
   readonly #namespace: string;
-  readonly #remembered = new Map<string, StoredLedger>();
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #onUnreadable: (report: UnreadableLedger) => void;
 
-  constructor(transport: KubeTransport, namespace: string) {
+  constructor(
+    transport: KubeTransport,
+    namespace: string,
+    onUnreadable: (report: UnreadableLedger) => void = () => {},
+  ) {
     this.#client = new ResourceClient<ConfigMap>(transport, RESOURCES.configMaps);
     this.#namespace = namespace;
+    this.#onUnreadable = onUnreadable;
   }
 
   /** Reads all ledgers anew; what a leader does first. @returns the groups that have one */
@@ -35,18 +49,16 @@ export class ConfigMapLedgers implements LedgerStore {
     do {
       const page = await this.#client.list({
         namespace: this.#namespace,
-        labelSelector: `${LABEL}=true`,
+        labelSelector: LEDGER_SELECTOR,
         limit: 500,
         continue: next,
         signal,
       });
       for (const item of page.items) {
-        const ledger = ledgerOf(item);
-        const placement = parseProviderId(`azure://${instanceOf(ledger?.group ?? "")}`);
-        if (ledger === undefined || !placement.ok) continue;
-        const { group } = placement.value;
-        this.#remembered.set(group.key, { ledger, version: item.metadata.resourceVersion });
-        groups.push(group);
+        const read = this.#read(item);
+        if (read.group === undefined) continue;
+        this.#remember(read.group, read, item);
+        groups.push(read.group);
       }
       next = page.metadata.continue;
     } while (next);
@@ -54,35 +66,19 @@ export class ConfigMapLedgers implements LedgerStore {
   }
 
   async load(group: NodeGroup): Promise<StoredLedger> {
-    const remembered = this.#remembered.get(group.key);
-    if (remembered !== undefined) return remembered;
-    let stored: StoredLedger;
-    try {
-      const object = await this.#client.get(ledgerName(group), this.#namespace);
-      stored = { ledger: ledgerOf(object) ?? emptyLedger(group), version: object.metadata.resourceVersion };
-    } catch (error) {
-      if (!KubeError.is(error, 404)) throw error;
-      stored = { ledger: emptyLedger(group), version: undefined };
-    }
-    this.#remembered.set(group.key, stored);
-    return stored;
+    return (await this.#load(group)).stored;
   }
 
   async save(group: NodeGroup, next: Ledger, version: string | undefined): Promise<StoredLedger> {
-    const object: ConfigMap = {
-      metadata: {
-        name: ledgerName(group),
-        namespace: this.#namespace,
-        labels: { [LABEL]: "true" },
-        annotations: { "podid.dev/node-group": group.id },
-        ...(version !== undefined && { resourceVersion: version }),
-      },
-      data: { [DATA_KEY]: JSON.stringify(next) },
-    };
+    const others = version === undefined ? {} : (await this.#load(group)).others;
+    const object = ledgerConfigMap(group, this.#namespace, next, others);
     try {
-      const written = version === undefined ? await this.#client.create(object) : await this.#client.update(object);
+      const written =
+        version === undefined
+          ? await this.#client.create(object)
+          : await this.#client.update({ ...object, metadata: { ...object.metadata, resourceVersion: version } });
       const stored = { ledger: next, version: written.metadata.resourceVersion };
-      this.#remembered.set(group.key, stored);
+      this.#remembered.set(group.key, { stored, others });
       return stored;
     } catch (error) {
       this.#remembered.delete(group.key);
@@ -103,30 +99,36 @@ export class ConfigMapLedgers implements LedgerStore {
 
   /** Whether the ledger, as last seen, owns anything. */
   ownsAnything(groupKey: string): boolean {
-    return Object.keys(this.#remembered.get(groupKey)?.ledger.entries ?? {}).length > 0;
+    return Object.keys(this.#remembered.get(groupKey)?.stored.ledger.entries ?? {}).length > 0;
   }
-}
 
-/** A ConfigMap's name has at most 253 characters of a small alphabet, an ARM id has not: the machine's name for people, a hash for certainty. */
-function ledgerName(group: NodeGroup): string {
-  const readable = group.name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, "-")
-    .replaceAll(/^-+|-+$/g, "")
-    .slice(0, 60);
-  return `podid-ledger-${readable}-${createHash("sha256").update(group.key).digest("hex").slice(0, 16)}`;
-}
-
-function ledgerOf(object: ConfigMap): Ledger | undefined {
-  try {
-    const ledger = JSON.parse(object.data?.[DATA_KEY] ?? "") as Ledger;
-    return typeof ledger.group === "string" && typeof ledger.entries === "object" ? ledger : undefined;
-  } catch {
-    return undefined;
+  async #load(group: NodeGroup): Promise<Remembered> {
+    const known = this.#remembered.get(group.key);
+    if (known !== undefined) return known;
+    try {
+      const object = await this.#client.get(ledgerName(group), this.#namespace);
+      return this.#remember(group, this.#read(object), object);
+    } catch (error) {
+      if (!KubeError.is(error, 404)) throw error;
+      const nothing = { stored: { ledger: emptyLedger(group), version: undefined }, others: {} };
+      this.#remembered.set(group.key, nothing);
+      return nothing;
+    }
   }
-}
 
-/** `parseProviderId` reads scale sets only together with an instance. */
-function instanceOf(groupId: string): string {
-  return /\/virtualMachineScaleSets\/[^/]+$/i.test(groupId) ? `${groupId}/virtualMachines/0` : groupId;
+  #read(object: ConfigMap): ReadLedger {
+    const read = readLedger(object);
+    if (!read.ok) {
+      const { namespace, name } = object.metadata;
+      this.#onUnreadable({ configMap: `${namespace}/${name}`, group: read.group?.id, error: read.error });
+    }
+    return read;
+  }
+
+  #remember(group: NodeGroup, read: ReadLedger, { metadata }: ConfigMap): Remembered {
+    const ledger = read.ok ? read.ledger : emptyLedger(group);
+    const remembered = { stored: { ledger, version: metadata.resourceVersion }, others: read.others };
+    this.#remembered.set(group.key, remembered);
+    return remembered;
+  }
 }

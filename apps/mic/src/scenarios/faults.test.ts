@@ -56,6 +56,26 @@ describe("the API server fails", () => {
   });
 });
 
+describe("a ledger is damaged", () => {
+  test("the log names it and the fix, a metric counts it, and nothing is detached by guess", async () => {
+    await h.simple();
+    const first = h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    await h.stop(first);
+    const [ledger] = await h.cluster.ledgers();
+    const name = ledger?.metadata.name ?? "";
+    await h.cluster.merge("configMap", name, { data: { "ledger.json": "{" } }, "podid");
+    const { log, metrics } = h.start();
+    await until(() =>
+      expect(log.join("")).toContain(`ledger podid/${name} cannot be read: what MIC attached to /subs`),
+    );
+    expect(await metrics.registry.metrics()).toContain("podid_mic_unreadable_ledgers_total 1");
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+    expect(h.held(vmProviderId("test-node"))).toEqual(["identity1"]);
+  });
+});
+
 describe("ARM fails", () => {
   test("throttled: Retry-After is obeyed, and nothing reaches ARM before", async () => {
     await h.simple();
