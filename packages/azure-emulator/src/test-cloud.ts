@@ -1,4 +1,5 @@
 import { generateKeyPairSync, sign } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { createServer, request as httpRequest } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -173,29 +174,43 @@ export async function startTestCloud(o: AzureEmulatorOptions = {}): Promise<Test
 /** An OpenID provider as a cluster is one: discovery, keys, and tokens on demand. */
 export interface TestIssuer {
   readonly issuer: string;
-  /** Signs `claims`; `iss`, `iat` and `exp` (an hour) are added unless given. `now`: epoch milliseconds. */
-  token(now: number, claims: Record<string, unknown>, o?: { kid?: string }): string;
+  /** Where it is really served, with a slash at the end. */
+  readonly url: string;
+  /** PEM of the public key. */
+  readonly publicKey: string;
+  /** Signs `claims`, with `key` instead of its own if given; `iss`, `iat` and `exp` (an hour) are added unless given. `now`: epoch milliseconds. */
+  token(now: number, claims: Record<string, unknown>, o?: { kid?: string; key?: KeyObject }): string;
   close(): void;
 }
 
-export async function startTestIssuer(o: { keys?: number } = {}): Promise<TestIssuer> {
+/** `issuer` and `jwksUri`: what its documents claim instead of the address that it is served at. */
+export async function startTestIssuer(
+  o: { keys?: number; issuer?: string; jwksUri?: string } = {},
+): Promise<TestIssuer> {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const server = createServer((request, response) => {
     const jwk = { ...publicKey.export({ format: "jwk" }), kid: "key-1", use: "sig", alg: "RS256" };
     const others = Array.from({ length: (o.keys ?? 1) - 1 }, (_, index) => ({ kty: "RSA", kid: `other-${index}` }));
-    const body = request.url === "/keys" ? { keys: [...others, jwk] } : { issuer, jwks_uri: `${issuer}keys` };
-    response.setHeader("content-type", "application/json");
+    const documents: Readonly<Record<string, unknown>> = {
+      "/keys": { keys: [...others, jwk] },
+      "/.well-known/openid-configuration": { issuer, jwks_uri: o.jwksUri ?? `${issuer}keys` },
+    };
+    const body = documents[request.url ?? ""];
+    response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" });
     response.end(JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const issuer = o.issuer ?? url;
   const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   return {
     issuer,
-    token(now, claims, { kid = "key-1" } = {}) {
+    url,
+    publicKey: publicKey.export({ type: "spki", format: "pem" }).toString(),
+    token(now, claims, { kid = "key-1", key = privateKey } = {}) {
       const iat = Math.floor(now / 1000);
       const signed = `${encode({ alg: "RS256", typ: "JWT", kid })}.${encode({ iss: issuer, iat, exp: iat + 3600, ...claims })}`;
-      return `${signed}.${sign("sha256", Buffer.from(signed), privateKey).toString("base64url")}`;
+      return `${signed}.${sign("sha256", Buffer.from(signed), key).toString("base64url")}`;
     },
     close: () => void server.close(),
   };

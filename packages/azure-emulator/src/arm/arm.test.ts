@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from "node:crypto";
+import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { TestCloud } from "../test-cloud.ts";
 import { APP, GROUP, identityId, SCALE_SET, startTestCloud, SUBSCRIPTION, TENANT, VM } from "../test-cloud.ts";
@@ -409,6 +411,28 @@ describe("requests that do not get through", () => {
     expect({ status: reply.status, code: reply.json().error.code }).toEqual({ status, code });
     if (message !== undefined) expect(reply.json().error.message).toMatch(message);
     if (status === 401) expect(reply.headers["www-authenticate"]).toMatch(/^Bearer authorization_uri=/);
+  });
+
+  test("a token signed by a foreign key under Entra's key id", async () => {
+    const genuine = await cloud.emulator.issueToken({ principal: APP, resource: "https://management.azure.com/" });
+    const { kid = "", x5t = "" } = decodeProtectedHeader(genuine);
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const forged = await new SignJWT(decodeJwt(genuine))
+      .setProtectedHeader({ typ: "JWT", alg: "RS256", x5t, kid })
+      .sign(privateKey);
+    const [header, , signature] = genuine.split(".");
+    const changed = Buffer.from(JSON.stringify({ ...decodeJwt(genuine), oid: TENANT })).toString("base64url");
+    for (const token of [forged, `${header}.${changed}.${signature}`]) {
+      const reply = await cloud.arm("GET", VM, { token });
+      expect(reply.status).toBe(401);
+      expect(reply.text).toBe(
+        '{"error":{"code":"InvalidAuthenticationToken","message":"The access token is invalid."}}',
+      );
+      expect(reply.headers["www-authenticate"]).toBe(
+        'Bearer authorization_uri="https://login.windows.net/", error="invalid_token", error_description="The access token is invalid."',
+      );
+    }
+    expect((await cloud.arm("GET", VM, { token: genuine })).status).toBe(200);
   });
 
   test("an expired token", async () => {

@@ -1,4 +1,14 @@
-import { createHash, createSign, generateKeyPairSync, randomUUID, sign, constants, X509Certificate } from "node:crypto";
+import {
+  createHash,
+  createHmac,
+  createSign,
+  generateKeyPairSync,
+  randomUUID,
+  sign,
+  constants,
+  X509Certificate,
+} from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { createSelfSigned } from "@podid/throwaway-ca";
 import { createLocalJWKSet, jwtVerify } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -154,12 +164,15 @@ interface Refusal {
   readonly error: string;
   readonly text: string | RegExp;
 }
-const federatedToken = (claims: Record<string, unknown>, o?: { kid?: string }): string =>
+const federatedToken = (claims: Record<string, unknown>, o?: { kid?: string; key?: KeyObject }): string =>
   cluster.token(
     cloud.clock.now(),
     { sub: "system:serviceaccount:demo:app", aud: "api://AzureADTokenExchange", ...claims },
     o,
   );
+/** Header and claims of a good token, under another header and without a signature. */
+const withHeader = (header: object): string =>
+  `${encode({ typ: "JWT", kid: "key-1", ...header })}.${federatedToken({}).split(".")[1]}`;
 const seconds = (): number => Math.floor(cloud.clock.now() / 1000);
 
 describe("refusals", () => {
@@ -341,6 +354,53 @@ describe("refusals", () => {
       text: "AADSTS700027: ",
     },
     {
+      name: "federated: a foreign key under the id of a known one",
+      form: () => assertionForm(federatedToken({}, { key: privateKey })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700027: ",
+    },
+    {
+      name: "federated: no algorithm, no signature",
+      form: () => assertionForm(`${withHeader({ alg: "none" })}.`),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700027: ",
+    },
+    {
+      name: "federated: the public key taken for a shared secret",
+      form: () => {
+        const content = withHeader({ alg: "HS256" });
+        return assertionForm(
+          `${content}.${createHmac("sha256", cluster.publicKey).update(content).digest("base64url")}`,
+        );
+      },
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700027: ",
+    },
+    {
+      name: "federated: no expiry",
+      form: () => assertionForm(federatedToken({ exp: undefined })),
+      status: 400,
+      error: "invalid_request",
+      text: "AADSTS70023: ",
+    },
+    {
+      name: "federated: not valid yet",
+      form: () => assertionForm(federatedToken({ nbf: seconds() + 600 })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS700024: ",
+    },
+    {
+      name: "federated: no subject",
+      form: () => assertionForm(federatedToken({ sub: undefined })),
+      status: 401,
+      error: "invalid_client",
+      text: "AADSTS50027: ",
+    },
+    {
       name: "federated: Entra's own token",
       form: () => assertionForm(federatedToken({ iss: `https://sts.windows.net/${TENANT}/` })),
       status: 401,
@@ -393,6 +453,48 @@ describe("refusals", () => {
     expect(await answer()).toBe(700027);
     crowded.close();
     await expect.poll(answer).toBe(90061);
+  });
+});
+
+test("Entra's own tokens are refused even where a credential names their issuer", async () => {
+  const clientId = randomUUID();
+  const issuer = `https://sts.windows.net/${TENANT}/`;
+  const subject = "33333333-0000-4000-8000-000000000000";
+  const federatedCredentials = [{ issuer, subject, audiences: ["https://vault.azure.net"] }];
+  cloud.emulator.state.addApp({ clientId, tenantId: TENANT, federatedCredentials });
+  const assertion = await cloud.emulator.issueToken({ principal: APP, resource: "https://vault.azure.net" });
+  const reply = await cloud.entra(V2, { ...assertionForm(assertion), client_id: clientId });
+  expect(reply.json()).toMatchObject({ error: "invalid_client", error_codes: [700222] });
+});
+
+describe("an issuer that is reached elsewhere", () => {
+  test.for([
+    { name: "a host of its own", issuer: "https://oidc.example" },
+    { name: "a path, and a slash at the end", issuer: "https://oidc.example/tenant/cluster/" },
+    { name: "keys on a further host", issuer: "https://oidc.example/cluster", jwksUri: "https://keys.example/keys" },
+  ])("$name", async ({ issuer, jwksUri = `${issuer.replace(/\/$/, "")}/keys` }) => {
+    const elsewhere = await startTestIssuer({ issuer, jwksUri });
+    const clientId = randomUUID();
+    const { state } = cloud.emulator;
+    state.addApp({ clientId, tenantId: TENANT, federatedCredentials: [{ issuer, subject: "s" }] });
+    state.configure({ issuers: [{ issuer, url: elsewhere.url }] });
+    const assertion = elsewhere.token(cloud.clock.now(), { sub: "s", aud: "api://AzureADTokenExchange" });
+    const reply = await cloud.entra(V2, { ...assertionForm(assertion), client_id: clientId });
+    elsewhere.close();
+    state.configure({ issuers: [] });
+    expect(reply).toMatchObject({ status: 200 });
+  });
+
+  test("its documents must be those of the issuer", async () => {
+    const clientId = randomUUID();
+    const issuer = "https://oidc.example/";
+    const { state } = cloud.emulator;
+    state.addApp({ clientId, tenantId: TENANT, federatedCredentials: [{ issuer, subject: "s" }] });
+    state.configure({ issuers: [{ issuer, url: cluster.url }] });
+    const assertion = federatedToken({ iss: issuer, sub: "s" });
+    const reply = await cloud.entra(V2, { ...assertionForm(assertion), client_id: clientId });
+    state.configure({ issuers: [] });
+    expect(reply.json()).toMatchObject({ error: "invalid_request", error_codes: [90061] });
   });
 });
 
