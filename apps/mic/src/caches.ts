@@ -84,11 +84,7 @@ export class Caches {
       delete: (_key, record) => world.deleteAssigned(record),
     });
     pods.subscribe({
-      upsert: (_key, pod, previous) => {
-        world.upsertPod(pod, previous);
-        const why = ignored(pod, world);
-        if (why !== undefined) log.debug({ pod: `${pod.namespace}/${pod.name}` }, why);
-      },
+      upsert: (_key, pod, previous) => world.upsertPod(pod, previous),
       delete: (_key, pod) => world.deletePod(pod),
     });
     this.#caches = { nodes, identities, bindings, exceptions, assigned, pods };
@@ -122,16 +118,4 @@ export class Caches {
         .map(([name, cache]) => [name, cache.staleForMs() / 1000]),
     );
   }
-}
-
-/** Why a labelled pod gets nothing, in upstream's words. */
-function ignored(pod: PodRecord, world: World): string | undefined {
-  const name = `pod ${pod.namespace}/${pod.name}`;
-  if (pod.nodeName === undefined) return `${name} has no assigned node yet. it will be ignored`;
-  const selector = pod.labels[BINDING_LABEL] ?? "";
-  if (selector === "") return `${name} doesn't contain aadpodidbinding label field. it will be ignored`;
-  if (pod.hostNetwork) return `${name} uses the host's network, where NMI cannot tell who asks. it will be ignored`;
-  if (pod.phase === "Succeeded" || pod.phase === "Failed") return `${name} has ended. it will be ignored`;
-  if (world.matcher.assignmentsOf(pod.uid).length > 0) return undefined;
-  return `No AzureIdentityBinding found for ${name} that matches selector: ${selector}. it will be ignored`;
 }

@@ -14,6 +14,7 @@ import { Observations } from "./groups/observation.ts";
 import { Protection } from "./groups/protection.ts";
 import { MeteredArm } from "./metered-arm.ts";
 import type { MicMetrics } from "./metrics.ts";
+import { UnservedPods } from "./unserved-pods.ts";
 import type { World } from "./world.ts";
 
 export interface TermSettings {
@@ -62,6 +63,7 @@ export class Term {
   readonly #arms: WorkQueue;
   readonly #ledgers: ConfigMapLedgers;
   readonly #observations = new Observations();
+  readonly #unserved: UnservedPods;
   readonly #stopped = new AbortController();
   /** Wall-clock milliseconds. */
   #doubtUntil = Infinity;
@@ -79,6 +81,7 @@ export class Term {
         `ledger ${configMap} cannot be read: what MIC attached to ${group ?? "its VM or scale set"} is not detached any more. Restore data key ledger.json (the next write keeps the present text as unreadable-*.json) and restart MIC, or delete the ConfigMap and detach by hand`,
       );
     });
+    this.#unserved = new UnservedPods({ ...ports, dryRun: settings.dryRun });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
     const assigner = new Assigner({
@@ -162,8 +165,10 @@ export class Term {
     for (const [index, group] of groups.entries()) this.#arms.addAfter(group.key, 1 + index * LEDGER_SPACING_MS);
     this.#books.start();
     this.#arms.start();
+    this.#unserved.start();
     const sweep = (): void => {
       for (const key of world.busyScopes()) this.#books.add(key);
+      this.#unserved.lookAtAll();
       this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
     };
     this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
@@ -175,6 +180,7 @@ export class Term {
   async stop(): Promise<void> {
     this.#stopped.abort(new Error("the term is over"));
     this.#unsubscribe?.();
+    this.#unserved.stop();
     this.#sweep?.cancel();
     await Promise.all([this.#arms.stop({ graceMs: 0 }), this.#books.stop({ graceMs: 2000 })]);
   }

@@ -33,6 +33,7 @@ export class World {
   readonly #identities = new Map<string, IdentityRecord>();
   #counts = { pods: 0, bindings: 0 };
   readonly #listeners = new Set<(scopeKey: string) => void>();
+  readonly #unservedListeners = new Set<(podUid: string | undefined) => void>();
 
   constructor(options: { readonly forceNamespaced: boolean }) {
     this.matcher = new Matcher(options);
@@ -42,6 +43,20 @@ export class World {
   onChange(listener: (scopeKey: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Called with the UID of a pod that was heard of and has no assignment; with `undefined` when an identity that cannot be used, or
+   * a binding of one, came, which may be why any of the others has none.
+   */
+  onUnserved(listener: (podUid: string | undefined) => void): () => void {
+    this.#unservedListeners.add(listener);
+    return () => this.#unservedListeners.delete(listener);
+  }
+
+  /** UIDs of the pods without an assignment. */
+  unserved(): string[] {
+    return [...this.#podNode.keys()].filter((uid) => this.matcher.assignmentsOf(uid).length === 0);
   }
 
   get counts(): { readonly pods: number; readonly identities: number; readonly bindings: number } {
@@ -57,6 +72,7 @@ export class World {
     if (!this.#podNode.has(pod.uid)) this.#counts.pods += 1;
     this.#place(pod.uid, pod.nodeName);
     this.#apply(this.matcher.upsertPod(pod));
+    if (this.matcher.assignmentsOf(pod.uid).length === 0) this.#tellUnserved(pod.uid);
   }
 
   deletePod(pod: PodRecord): void {
@@ -71,6 +87,8 @@ export class World {
   upsertBinding(binding: BindingRecord, previous?: BindingRecord): void {
     if (previous === undefined) this.#counts.bindings += 1;
     this.#apply(this.matcher.upsertBinding(binding));
+    const identity = this.#identities.get(`${binding.namespace}/${binding.azureIdentity}`);
+    if (identity?.problem !== undefined) this.#tellUnserved(undefined);
   }
 
   deleteBinding({ namespace, name }: BindingRecord): void {
@@ -81,6 +99,7 @@ export class World {
   upsertIdentity(identity: IdentityRecord): void {
     this.#identities.set(`${identity.namespace}/${identity.name}`, identity);
     this.#apply(this.matcher.upsertIdentity(identity));
+    if (identity.problem !== undefined) this.#tellUnserved(undefined);
   }
 
   deleteIdentity({ namespace, name }: IdentityRecord): void {
@@ -213,5 +232,9 @@ export class World {
 
   #tell(scopeKeys: ReadonlySet<string>): void {
     for (const key of scopeKeys) for (const listener of this.#listeners) listener(key);
+  }
+
+  #tellUnserved(podUid: string | undefined): void {
+    for (const listener of this.#unservedListeners) listener(podUid);
   }
 }

@@ -1,3 +1,4 @@
+import type { KubeObject } from "@podid/kube";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { resourceId, vmProviderId, vmssProviderId } from "../../test/cluster.ts";
 import { groupOf, Harness, SIMPLE } from "../../test/harness.ts";
@@ -162,6 +163,44 @@ describe("whom the matcher serves, seen from the API", () => {
     await h.cluster.setPhase("test-pod", "Succeeded");
     await h.becomes({});
     expect(h.held(vmProviderId("test-node"))).toEqual([]);
+  });
+
+  test("why a pod gets nothing: each reason in the log, two of them once as an event of the pod", async () => {
+    await h.simple();
+    await h.cluster.setPhase("test-pod", "Failed");
+    const host = await h.cluster.create("pod", {
+      metadata: { name: "host", namespace: "default", labels: { aadpodidbinding: "test-select" } },
+      spec: { nodeName: "test-node", hostNetwork: true, containers: [{ name: "main", image: "busybox" }] },
+    });
+    await h.cluster.pod("early", "test-node", "broken");
+    const { log } = h.start();
+    await until(() => expect(log.join("")).toContain("No AzureIdentityBinding found for pod default/early"));
+    await h.cluster.identity("broken", { resourceID: "nonsense" });
+    await h.cluster.binding("broken", "broken", "broken");
+    const aboutPods = async () =>
+      (await h.cluster.list("event")).filter((event) => (event["involvedObject"] as KubeObject).kind === "Pod");
+    await until(async () => expect(await aboutPods()).toHaveLength(2));
+    await h.cluster.merge("pod", "host", { metadata: { annotations: { note: "x" } } });
+    await h.cluster.pod("late", "test-node", "broken");
+    await until(async () => expect(await aboutPods()).toHaveLength(3));
+
+    const invalid = { type: "Warning", reason: "IdentityInvalid", count: 1 };
+    const message = expect.stringContaining("ignoring azure identity default/broken, error: ") as string;
+    expect((await aboutPods()).toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))).toMatchObject([
+      { ...invalid, message, involvedObject: { name: "early" } },
+      {
+        type: "Warning",
+        reason: "PodHostNetwork",
+        count: 1,
+        message: expect.stringContaining("pod default/host uses the network of its node") as string,
+        involvedObject: { apiVersion: "v1", namespace: "default", name: "host", uid: host.metadata.uid },
+      },
+      { ...invalid, message, involvedObject: { name: "late" } },
+    ]);
+    expect(log.join("")).toContain("pod default/test-pod has ended (Failed). it will be ignored");
+    for (const name of ["host", "test-pod", "late"]) {
+      expect(log.join("")).not.toContain(`No AzureIdentityBinding found for pod default/${name} `);
+    }
   });
 
   test("L-53 a node name longer than a label value is shortened in the label, whole in the spec", async () => {
