@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { API_SERVER } from "./api-server.ts";
 
 const PODID = join(import.meta.dirname, "../../apps/podid/src/main.ts");
 
@@ -33,9 +34,13 @@ export class SandboxProcess {
   static async start(flags: readonly string[] = []): Promise<SandboxProcess> {
     const directory = mkdtempSync(join(tmpdir(), "podid-e2e-"));
     const stateFile = join(directory, "sandbox.json");
-    const child = spawn(process.execPath, [PODID, "sandbox", "up", "--state-file", stateFile, ...flags], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      [PODID, "sandbox", "up", "--api-server", API_SERVER, "--state-file", stateFile, ...flags],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     let output = "";
     await new Promise<void>((resolve, reject) => {
       const read = (text: string): void => {

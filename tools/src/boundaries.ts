@@ -11,7 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** The command line starts the emulators and bundles the apps: `podid sandbox` is what they are for. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
-  podid: ["@podid/azure-emulator", "@podid/kube-emulator", "@podid/tools"],
+  podid: ["@podid/azure-emulator", "@podid/kube-control-plane", "@podid/kube-emulator", "@podid/tools"],
 };
 
 interface Package {

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
-import { parseCommand, USAGE, type Command } from "./command-line.ts";
+import { parseCommand, USAGE, type Command, type SandboxFlags } from "./command-line.ts";
 
-const defaults = {
+const defaults: SandboxFlags = {
   nodes: 3,
   virtualMachines: 1,
   stateFile: undefined,
+  apiServer: "emulator",
   verbose: false,
   bundles: {},
   args: { mic: [], nmi: [] },
@@ -22,6 +23,7 @@ test.for<{ argv: string; want: Command }>([
     argv: "sandbox up --nmi-args=--binding-grace=5s",
     want: { kind: "up", sandbox: { ...defaults, args: { mic: [], nmi: ["--binding-grace=5s"] } } },
   },
+  { argv: "sandbox up --api-server=real", want: { kind: "up", sandbox: { ...defaults, apiServer: "real" } } },
   {
     argv: "sandbox up --mic=/b/mic.mjs",
     want: { kind: "up", sandbox: { ...defaults, bundles: { mic: "/b/mic.mjs" } } },
@@ -62,6 +64,7 @@ test.for([
   { argv: "sandbox upp", says: '"upp" is no command of podid sandbox' },
   { argv: "sandbox up --nodes=0", says: "--nodes" },
   { argv: "sandbox up --nodes=2 --virtual-machines=3", says: "raise --nodes" },
+  { argv: "sandbox up --api-server=fake", says: "emulator, real" },
   { argv: "sandbox up now", says: "flags only" },
   { argv: "sandbox exec", says: "give a pod and a command" },
   { argv: "sandbox exec default/demo", says: "give a pod and a command" },

@@ -1,4 +1,12 @@
-import { booleanFlag, integerFlag, parseCommandLine, renderHelp, stringFlag, type FlagValues } from "@podid/service";
+import {
+  booleanFlag,
+  choiceFlag,
+  integerFlag,
+  parseCommandLine,
+  renderHelp,
+  stringFlag,
+  type FlagValues,
+} from "@podid/service";
 import { LARGEST } from "./sandbox/topology.ts";
 
 /** What the user asked for. */
@@ -23,10 +31,14 @@ export type Command =
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "errors"; readonly errors: readonly string[] };
 
+/** Who serves the Kubernetes API: the emulator, or kube-apiserver and etcd from KUBEBUILDER_ASSETS. */
+export type ApiServerKind = "emulator" | "real";
+
 export interface SandboxFlags {
   readonly nodes: number;
   readonly virtualMachines: number;
   readonly stateFile: string | undefined;
+  readonly apiServer: ApiServerKind;
   readonly verbose: boolean;
   readonly bundles: { readonly mic?: string; readonly nmi?: string };
   readonly args: { readonly mic: readonly string[]; readonly nmi: readonly string[] };
@@ -48,6 +60,11 @@ const SANDBOX = {
     min: 0,
     max: LARGEST,
     help: "How many of them are virtual machines; the rest are instances of a scale set.",
+  }),
+  "api-server": choiceFlag({
+    default: "emulator",
+    choices: ["emulator", "real"],
+    help: "Who serves the Kubernetes API; real: kube-apiserver and etcd in the folder that KUBEBUILDER_ASSETS names.",
   }),
   verbose: booleanFlag({
     default: false,
@@ -161,6 +178,7 @@ function sandboxFlags(values: SandboxValues): SandboxFlags {
     nodes,
     verbose,
     virtualMachines: values["virtual-machines"],
+    apiServer: values["api-server"],
     stateFile: orUndefined(values["state-file"]),
     bundles: { ...(mic === "" ? {} : { mic }), ...(nmi === "" ? {} : { nmi }) },
     args: { mic: words(values["mic-args"]), nmi: words(values["nmi-args"]) },

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,8 @@ export interface ControlPlaneOptions {
   readonly port?: number;
   /** `iss` of ServiceAccount tokens, an https URL; the server's own URL when absent. Its documents are served at the root either way. */
   readonly issuer?: string;
+  /** For keys, data and logs: made, and removed by {@link ControlPlane.close}. A temporary one when absent. */
+  readonly directory?: string;
   /** Further names and addresses for the certificate. */
   readonly certificateHosts?: readonly string[];
   /** Further flags of kube-apiserver, such as `--watch-cache=false`; a later one wins over ours. */
@@ -41,6 +43,7 @@ export class ControlPlane {
   /** Folder of keys, data and logs. */
   readonly directory: string;
   readonly #options: ControlPlaneOptions;
+  readonly #etcdUrl: string;
   readonly #etcdArgs: readonly string[];
   readonly #apiServerArgs: readonly string[];
   #etcd: Program;
@@ -53,6 +56,7 @@ export class ControlPlane {
     port: number;
     caPem: string;
     adminToken: string;
+    etcdUrl: string;
     etcdArgs: readonly string[];
     apiServerArgs: readonly string[];
   }) {
@@ -62,6 +66,7 @@ export class ControlPlane {
     this.url = `https://${o.host}:${o.port}`;
     this.caPem = o.caPem;
     this.adminToken = o.adminToken;
+    this.#etcdUrl = o.etcdUrl;
     this.#etcdArgs = o.etcdArgs;
     this.#apiServerArgs = o.apiServerArgs;
     this.#etcd = this.#startEtcd();
@@ -71,7 +76,8 @@ export class ControlPlane {
   /** Starts both and waits until `/readyz` holds. @throws when one ends or is not ready within a minute */
   static async start(options: ControlPlaneOptions): Promise<ControlPlane> {
     const host = options.host ?? "127.0.0.1";
-    const directory = await mkdtemp(join(tmpdir(), "podid-control-plane-"));
+    const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "podid-control-plane-")));
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     const file = (name: string): string => join(directory, name);
     const [port, etcdPort, peerPort] = await Promise.all([
       options.port ?? freePort(host),
@@ -109,6 +115,7 @@ export class ControlPlane {
       port,
       caPem: authority.caPem,
       adminToken,
+      etcdUrl,
       etcdArgs: [
         `--data-dir=${file("etcd")}`,
         `--listen-client-urls=${etcdUrl}`,
@@ -189,6 +196,21 @@ export class ControlPlane {
     await this.#ready();
   }
 
+  /** Lets one of the programs stand still (SIGSTOP) until it goes on (SIGCONT). */
+  signal(program: "etcd" | "kube-apiserver", name: "SIGSTOP" | "SIGCONT"): void {
+    (program === "etcd" ? this.#etcd : this.#apiServer).signal(name);
+  }
+
+  /**
+   * Makes etcd forget every revision but the current one. kube-apiserver still answers from the history that it has in
+   * memory, until it is restarted.
+   */
+  async compact(): Promise<void> {
+    const status = await this.#askEtcd("maintenance/status", {});
+    const { revision } = (status as { header: { revision: string } }).header;
+    await this.#askEtcd("kv/compaction", { revision, physical: true });
+  }
+
   async close(): Promise<void> {
     await this.#stopPrograms();
     await rm(this.directory, { recursive: true, force: true });
@@ -197,6 +219,14 @@ export class ControlPlane {
   async #stopPrograms(): Promise<void> {
     await this.#apiServer.stop("SIGKILL");
     await this.#etcd.stop("SIGKILL");
+  }
+
+  /** By etcd's JSON gateway (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/). */
+  async #askEtcd(path: string, body: object): Promise<unknown> {
+    const response = await fetch(`${this.#etcdUrl}/v3/${path}`, { method: "POST", body: JSON.stringify(body) });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`etcd: POST /v3/${path}: ${response.status} ${text}`);
+    return JSON.parse(text) as unknown;
   }
 
   #startEtcd(): Program {

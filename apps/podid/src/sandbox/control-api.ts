@@ -1,9 +1,10 @@
 import { timingSafeEqual } from "node:crypto";
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Server } from "node:net";
+import type { AccountTokens } from "./account-tokens.ts";
 import type { ApiServer } from "./api-server.ts";
 import { Refused, type Call } from "./control-call.ts";
-import { KubeControl } from "./kube-control.ts";
+import { setPort } from "./fabric.ts";
 import type { Kubelet } from "./kubelet.ts";
 import type { LogBuffer } from "./log-buffer.ts";
 import type { NodeRow, PodDoor, SandboxStatus } from "./protocol.ts";
@@ -19,6 +20,7 @@ export interface ControlApiOptions {
   readonly processes: readonly SupervisedProcess[];
   readonly kubelet: Kubelet;
   readonly api: ApiServer;
+  readonly tokens: AccountTokens;
   /** Of the Azure emulator, reachable from here. */
   readonly azureControlUrl: string;
   readonly stop: () => void;
@@ -33,11 +35,9 @@ export function startControlApi(listener: Server, options: ControlApiOptions): v
 
 class ControlApi {
   readonly #options: ControlApiOptions;
-  readonly #kube: KubeControl;
 
   constructor(options: ControlApiOptions) {
     this.#options = options;
-    this.#kube = new KubeControl(options.api);
   }
 
   async serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -114,10 +114,15 @@ class ControlApi {
       case "POST stop":
         setImmediate(this.#options.stop);
         return undefined;
+      case "POST fabric":
+        return this.#plug(name, action);
+      case "POST tokens":
+        if (name !== "rotate") break;
+        return this.#options.tokens.rotate();
       case "GET kube":
       case "POST kube":
       case "DELETE kube":
-        return this.#kube.answer(call);
+        return this.#options.api.control(call);
       default:
     }
     throw new Refused(404, `${call.method} /${call.parts.join("/")} is no route of the sandbox`);
@@ -132,6 +137,16 @@ class ControlApi {
   #status(): SandboxStatus {
     const { nodes, kubelet, processes } = this.#options;
     return { nodes, pods: kubelet.rows, processes: processes.map((each) => each.status) };
+  }
+
+  /** Cuts a node or a MIC replica off from the fabric: from the API server and the cloud, not from its own pods. */
+  async #plug(name: string, action: string): Promise<void> {
+    const { mic } = this.#options.topology;
+    const replica = mic.findIndex((each) => each.name === name);
+    const port = replica < 0 ? `node${this.#node(name).index}` : `mic${replica}`;
+    if (action !== "plug" && action !== "unplug")
+      throw new Refused(404, `${action} is no action on the fabric: use plug or unplug`);
+    await setPort(port, action === "plug" ? "up" : "down");
   }
 
   async #process(name: string, action: string, call: Call): Promise<unknown> {

@@ -85,6 +85,11 @@ function replicaCommands(replica: ReplicaPlan): string[] {
   ];
 }
 
+/** A port of the fabric's bridge: `down` loses every packet, without those behind it noticing otherwise. */
+export async function setPort(port: string, state: "up" | "down"): Promise<void> {
+  await run("ip", ["link", "set", port, state]);
+}
+
 /** A pod's link: an address without a network, and the gateway reached directly, so that pods share no layer 2. */
 export async function plugPod(
   node: NodePlan,

@@ -46,4 +46,6 @@ export async function registerNode(transport: KubeTransport, node: NodePlan): Pr
     },
   };
   await nodes.patch(name, undefined, { type: "merge", subresource: "status", body: { status } });
+  // A real API server's admission taints a new node as not ready; the node controller, which would take that back, is not there.
+  await nodes.patch(name, undefined, { type: "merge", body: { spec: { taints: null } } });
 }

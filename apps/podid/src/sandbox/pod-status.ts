@@ -38,7 +38,8 @@ export function podStatus(pod: Pod, facts: PodFacts): Record<string, unknown> {
     podIP: facts.podIP,
     podIPs: [{ ip: facts.podIP }],
     startTime: time(facts.startedAt),
-    qosClass: "BestEffort",
+    // A real API server has worked it out already, and lets nobody change it.
+    qosClass: pod.status?.["qosClass"] ?? "BestEffort",
     conditions: [
       condition("PodReadyToStartContainers", true),
       condition("Initialized", initialised),

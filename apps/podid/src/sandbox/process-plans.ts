@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import type { AccountTokens } from "./account-tokens.ts";
 import type { ApiServer } from "./api-server.ts";
 import { cloudEnvironment, type CaFiles } from "./host-files.ts";
 import type { SandboxPlan } from "./protocol.ts";
@@ -16,14 +17,12 @@ export async function planProcesses(o: {
   readonly topology: Topology;
   readonly plan: SandboxPlan;
   readonly api: ApiServer;
+  readonly tokens: AccountTokens;
   readonly ca: CaFiles;
   readonly micSecret: string;
 }): Promise<ProcessPlan[]> {
-  const { topology, plan, api, ca } = o;
-  const [micConfig, nmiConfig] = await Promise.all([
-    kubeconfigOf(api, plan.directory, "aad-pod-id-mic-service-account"),
-    kubeconfigOf(api, plan.directory, "aad-pod-id-nmi-service-account"),
-  ]);
+  const { topology, plan, ca } = o;
+  const [micConfig, nmiConfig] = await Promise.all([kubeconfigOf(o, "podid-mic"), kubeconfigOf(o, "podid-nmi")]);
   const env = cloudEnvironment(process.env, ca);
   return [
     ...topology.mic.map((replica): ProcessPlan => ({
@@ -82,12 +81,15 @@ function verbosity(plan: SandboxPlan): string[] {
   return plan.verbose ? ["--v=2"] : [];
 }
 
-async function kubeconfigOf(api: ApiServer, directory: string, account: string): Promise<string> {
-  const config = parse(api.kubeconfig(`https://${FABRIC_ADDRESS}:${KUBE_PORT}`)) as { users: { user: object }[] };
-  const token = await api.serviceAccountToken(SYSTEM_NAMESPACE, account);
-  const file = join(directory, `${account}.kubeconfig`);
-  writeFileSync(file, stringify({ ...config, users: config.users.map((entry) => ({ ...entry, user: { token } })) }), {
-    mode: 0o600,
-  });
+/** A kubeconfig of one of the ServiceAccounts of deploy/rbac.yaml; its token is in a file that is renewed. */
+async function kubeconfigOf(
+  o: { readonly api: ApiServer; readonly tokens: AccountTokens; readonly plan: SandboxPlan },
+  account: string,
+): Promise<string> {
+  const config = parse(o.api.kubeconfig(`https://${FABRIC_ADDRESS}:${KUBE_PORT}`)) as { users: { user: object }[] };
+  const tokenFile = await o.tokens.file(SYSTEM_NAMESPACE, account);
+  const users = config.users.map((entry) => ({ ...entry, user: { tokenFile } }));
+  const file = join(o.plan.directory, `${account}.kubeconfig`);
+  writeFileSync(file, stringify({ ...config, users }), { mode: 0o600 });
   return file;
 }

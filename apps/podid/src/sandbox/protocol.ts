@@ -1,3 +1,4 @@
+import type { Assets } from "@podid/kube-control-plane";
 import type { ProcessStatus } from "./supervised-process.ts";
 import type { PodRow } from "./kubelet.ts";
 
@@ -12,6 +13,8 @@ export interface SandboxPlan {
   /** Further flags; the last of a repeated one wins. */
   readonly args: { readonly mic: readonly string[]; readonly nmi: readonly string[] };
   readonly controlToken: string;
+  /** Programs of the real API server; absent: the emulator serves. */
+  readonly kubeAssets: Assets | undefined;
   /** Report every hop. */
   readonly verbose: boolean;
 }

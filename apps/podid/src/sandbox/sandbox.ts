@@ -3,8 +3,10 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
+import { findAssets, type Assets } from "@podid/kube-control-plane";
 import { cacheFolder, findNativeTools, MOUNT_SCRIPT, probeNamespaces } from "@podid/native-tools";
 import { bundleApp } from "@podid/tools/bundle";
+import type { ApiServerKind } from "../command-line.ts";
 import type { PodRow } from "./kubelet.ts";
 import type { FromSupervisor, ReadySandbox, SandboxPlan, ToSupervisor } from "./protocol.ts";
 import { readState, removeState, writeState, type SandboxState } from "./state-file.ts";
@@ -16,6 +18,7 @@ export interface SandboxOptions {
   readonly nodes: number;
   readonly virtualMachines: number;
   readonly stateFile: string;
+  readonly apiServer: ApiServerKind;
   readonly verbose: boolean;
   /** Builds to run instead of this repository's own. */
   readonly bundles?: { readonly mic?: string; readonly nmi?: string };
@@ -42,7 +45,7 @@ const STOP_TIMEOUT_MS = 10_000;
 /**
  * Starts a sandbox and resolves when it is ready.
  *
- * @throws Error that says what is missing: programs, namespaces, or another sandbox that holds the state file.
+ * @throws Error that says what is missing: programs, namespaces, an API server; or another sandbox that holds the state file.
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const other = readState(options.stateFile);
@@ -51,6 +54,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       `a sandbox is running already (pid ${other.parentPid}, state in ${options.stateFile}): use it, end it with \`podid sandbox down\`, or start this one with --state-file FILE`,
     );
   }
+  const kubeAssets = options.apiServer === "real" ? await realServer() : undefined;
   const tools = await findNativeTools({ say: options.progress });
   const mode = probeNamespaces(tools.path);
   const [mic, nmi, demo, kube, control] = await Promise.all([
@@ -68,6 +72,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     bundles: { mic, nmi, demo },
     args: options.args ?? { mic: [], nmi: [] },
     controlToken: randomBytes(24).toString("base64url"),
+    kubeAssets,
     verbose: options.verbose,
   };
   options.signal.throwIfAborted();
@@ -116,6 +121,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     await stop();
     throw error;
   }
+}
+
+async function realServer(): Promise<Assets> {
+  const assets = await findAssets(process.env);
+  if (assets !== undefined) return assets;
+  throw new Error(
+    "--api-server=real needs kube-apiserver and etcd: set KUBEBUILDER_ASSETS to the folder that holds both. `npm run kube:build` builds them and prints that folder last; setup-envtest downloads released ones",
+  );
 }
 
 /** For the sandbox's files. What sandboxes left whose end was violent goes at the same time. */

@@ -7,15 +7,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startAzureEmulator } from "@podid/azure-emulator";
 import { transportFromKubeConfig } from "@podid/kube";
 import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
-import { startEmulatedApiServer } from "./api-server.ts";
+import { AccountTokens } from "./account-tokens.ts";
 import { azureSeed } from "./azure-seed.ts";
+import { applyRights, provideServiceAccounts } from "./cluster-setup.ts";
 import { startControlApi } from "./control-api.ts";
+import { startEmulatedApiServer } from "./emulated-api-server.ts";
 import { buildFabric } from "./fabric.ts";
 import { reportHops } from "./hop-report.ts";
 import { cloudEnvironment, hostsFile, writeCaFiles } from "./host-files.ts";
 import { Kubelet } from "./kubelet.ts";
 import { listenIn } from "./namespaced-listener.ts";
 import { planProcesses } from "./process-plans.ts";
+import { startRealApiServer } from "./real-api-server.ts";
 import type { FromSupervisor, NodeRow, SandboxPlan } from "./protocol.ts";
 import { run } from "./shell.ts";
 import { SupervisedProcess } from "./supervised-process.ts";
@@ -50,14 +53,21 @@ export async function supervise(o: SupervisorInput): Promise<void> {
 
   const micSecret = randomBytes(18).toString("base64url");
   const [api, azure] = await Promise.all([
-    startEmulatedApiServer({
-      host: FABRIC_ADDRESS,
-      port: KUBE_PORT,
-      podLogs: ({ namespace, name, container, follow, tailLines, timestamps, signal }) => {
-        const log = logs.kubelet?.log(namespace, name, container);
-        return log && textOf(log.read({ tail: tailLines, follow, signal }), timestamps);
-      },
-    }),
+    plan.kubeAssets === undefined
+      ? startEmulatedApiServer({
+          host: FABRIC_ADDRESS,
+          port: KUBE_PORT,
+          podLogs: ({ namespace, name, container, follow, tailLines, timestamps, signal }) => {
+            const log = logs.kubelet?.log(namespace, name, container);
+            return log && textOf(log.read({ tail: tailLines, follow, signal }), timestamps);
+          },
+        })
+      : startRealApiServer({
+          host: FABRIC_ADDRESS,
+          port: KUBE_PORT,
+          assets: plan.kubeAssets,
+          directory: join(plan.directory, "control-plane"),
+        }),
     startAzureEmulator({ host: FABRIC_ADDRESS, port: 443, seed: azureSeed(topology, micSecret) }),
   ]);
   api.accept(o.kube);
@@ -67,15 +77,25 @@ export async function supervise(o: SupervisorInput): Promise<void> {
       azure.startImds(node.machineId, { server: await listenIn(node.imdsNamespace, METADATA_IP, 80) }),
     ),
   );
-  progress("emulated: Kubernetes API; ARM and Entra over TLS; IMDS at 169.254.169.254 for each node");
+  progress(
+    plan.kubeAssets === undefined
+      ? "emulated: Kubernetes API"
+      : "Kubernetes API: kube-apiserver and etcd of KUBEBUILDER_ASSETS",
+  );
+  progress("emulated: ARM and Entra over TLS; IMDS at 169.254.169.254 for each node");
 
   const kubeconfig = join(plan.directory, "kubeconfig");
   writeFileSync(kubeconfig, api.kubeconfig(`https://127.0.0.1:${o.kubePort}`), { mode: 0o600 });
+  const transport = transportFromKubeConfig(
+    parseNodeKubeConfig(api.kubeconfig(`https://${FABRIC_ADDRESS}:${KUBE_PORT}`)),
+    { userAgent: "podid-sandbox" },
+  );
+  await provideServiceAccounts(transport);
+  await applyRights(transport);
+  const tokens = new AccountTokens(transport, plan.directory);
   const podEnv = cloudEnvironment(process.env, ca);
   const kubelet = new Kubelet({
-    transport: transportFromKubeConfig(parseNodeKubeConfig(api.kubeconfig(`https://${FABRIC_ADDRESS}:${KUBE_PORT}`)), {
-      userAgent: "podid-sandbox",
-    }),
+    transport,
     nodes: topology.nodes,
     directory: join(plan.directory, "pods"),
     images: { demo: plan.bundles.demo },
@@ -85,7 +105,7 @@ export async function supervise(o: SupervisorInput): Promise<void> {
   });
   logs.kubelet = kubelet;
 
-  const processes = (await planProcesses({ topology, plan, api, ca, micSecret })).map(
+  const processes = (await planProcesses({ topology, plan, api, tokens, ca, micSecret })).map(
     (processPlan) =>
       new SupervisedProcess(processPlan, (event) => {
         if (event.includes("ended")) progress(event);
@@ -107,6 +127,7 @@ export async function supervise(o: SupervisorInput): Promise<void> {
     processes,
     kubelet,
     api,
+    tokens,
     azureControlUrl: azure.controlUrl,
     stop: o.stop,
   });

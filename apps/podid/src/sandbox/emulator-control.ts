@@ -1,22 +1,19 @@
-import type { FaultMatch } from "@podid/kube-emulator";
-import type { ApiServer } from "./api-server.ts";
+import type { FaultMatch, KubeEmulator } from "@podid/kube-emulator";
 import { Refused, type Call } from "./control-call.ts";
 
-/** The part of the control API below `/kube`: what goes wrong with the API server, and what was asked of it. */
-export class KubeControl {
-  readonly #api: ApiServer;
+/** What the control API does to the emulator below `/kube`. */
+export class EmulatorControl {
+  readonly #emulator: Pick<KubeEmulator, "faults" | "audit">;
   readonly #rules = new Map<string, () => void>();
   #nextRule = 1;
 
-  constructor(api: ApiServer) {
-    this.#api = api;
+  constructor(emulator: Pick<KubeEmulator, "faults" | "audit">) {
+    this.#emulator = emulator;
   }
 
-  /** @throws Refused for what is no route, and for all of them when the API server is a real one */
+  /** @throws Refused for what is no route, and for what only a real server can do */
   answer(call: Call): unknown {
-    const { faults, audit } = this.#api;
-    if (faults === undefined || audit === undefined)
-      throw new Refused(409, "this API server is a real one: it has no faults to set");
+    const { faults, audit } = this.#emulator;
     const [, what = "", id = ""] = call.parts;
     const match = call.body as FaultMatch & { how?: "close" | "reset" };
     switch (`${call.method} ${what}`) {
@@ -58,12 +55,16 @@ export class KubeControl {
       case "POST resume":
         faults.resume();
         return undefined;
+      case "POST stop":
       case "POST refuse":
         faults.refuse();
         return undefined;
+      case "POST start":
       case "POST accept":
         faults.accept();
         return undefined;
+      case "POST restart-etcd":
+        throw new Refused(409, "the emulator has no etcd: use --api-server=real");
       case "GET audit":
         return audit.find(Object.fromEntries(call.query));
       case "DELETE audit":
