@@ -1,0 +1,141 @@
+import { execFileSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { renderChart } from "./chart.ts";
+import type { Manifest } from "./chart.ts";
+import { RBAC_FILE, rbacYaml } from "./generate-rbac.ts";
+import { findKubeClient } from "./kube-clients.ts";
+
+const helm = findKubeClient("helm") ?? "";
+const reason = helm === "" ? ": skipped, no helm; `npm run kube:clients` fetches one" : "";
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+function rulesOf({ rules }: Manifest): readonly Rule[] {
+  return (rules as readonly Rule[] | undefined) ?? [];
+}
+
+/** `Kind namespace/name` of each object. */
+function names(objects: readonly Manifest[]): string[] {
+  return objects.map(({ kind, metadata: { namespace = "", name } }) => `${kind} ${namespace}/${name}`).sort();
+}
+
+describe.skipIf(helm === "")(`the chart${reason}`, () => {
+  const render = (...set: readonly string[]): Promise<Manifest[]> =>
+    renderChart({ helm, namespace: "identity-system", set });
+
+  test("has nothing to complain about for helm lint", () => {
+    execFileSync(helm, ["lint", "--strict", join(import.meta.dirname, "../../charts/podid")]);
+  });
+
+  test("deploy/rbac.yaml is what it renders", async () => {
+    expect(await readFile(RBAC_FILE, "utf8")).toBe(await rbacYaml(helm));
+  });
+
+  test("gives rights to its two ServiceAccounts, none of them to everything", async () => {
+    const objects = await render();
+    expect(names(objects)).toEqual([
+      "ClusterRole /podid-mic",
+      "ClusterRole /podid-nmi",
+      "ClusterRoleBinding /podid-mic",
+      "ClusterRoleBinding /podid-nmi",
+      "Role identity-system/podid-mic",
+      "Role identity-system/podid-mic-leader",
+      "Role identity-system/podid-nmi-lifecycle",
+      "RoleBinding identity-system/podid-mic",
+      "RoleBinding identity-system/podid-mic-leader",
+      "RoleBinding identity-system/podid-nmi-lifecycle",
+      "ServiceAccount identity-system/podid-mic",
+      "ServiceAccount identity-system/podid-nmi",
+    ]);
+    const granted = objects.flatMap(rulesOf);
+    const words = granted.flatMap(({ apiGroups, resources, verbs }) => [...apiGroups, ...resources, ...verbs]);
+    expect(words.filter((word) => word.includes("*"))).toEqual([]);
+    expect(words).not.toContain("secrets");
+    for (const { subjects } of objects.filter(({ kind }) => kind.endsWith("Binding")))
+      expect(subjects).toEqual([
+        { kind: "ServiceAccount", name: expect.stringMatching(/^podid-(mic|nmi)$/), namespace: "identity-system" },
+      ]);
+  });
+
+  test("managed mode has no MIC, and nobody reads assigned identities", async () => {
+    const objects = await render("operationMode=managed", "rbac.createUserFacingClusterRoles=true");
+    expect(names(objects).filter((name) => name.includes("mic"))).toEqual([]);
+    expect(objects.flatMap(rulesOf).flatMap(({ resources }) => resources)).not.toContain("azureassignedidentities");
+  });
+
+  test("without rbac.enabled only the ServiceAccounts are made", async () => {
+    expect(names(await render("rbac.enabled=false"))).toEqual([
+      "ServiceAccount identity-system/podid-mic",
+      "ServiceAccount identity-system/podid-nmi",
+    ]);
+  });
+
+  test("names, Lease and lifecycle ConfigMap are where the values say", async () => {
+    const objects = await render(
+      "nameOverride=aad-pod-identity",
+      "mic.leaderElection.namespace=leases",
+      "mic.leaderElection.name=mine",
+      "nmi.micNamespace=other",
+    );
+    expect(names(objects)).toEqual(
+      expect.arrayContaining([
+        "ClusterRole /aad-pod-identity-mic",
+        "Role leases/aad-pod-identity-mic-leader",
+        "RoleBinding leases/aad-pod-identity-mic-leader",
+        "Role other/aad-pod-identity-nmi-lifecycle",
+        "ServiceAccount identity-system/aad-pod-identity-nmi",
+      ]),
+    );
+    const leader = objects.find(({ kind, metadata }) => kind === "Role" && metadata.name.endsWith("-leader"));
+    expect(leader && rulesOf(leader)[0]?.resourceNames).toEqual(["mine"]);
+  });
+
+  test("Secrets only in namespaces that are named, by name where names are given", async () => {
+    const secrets = [{ namespace: "team-a", names: ["client-secret"] }, { namespace: "team-b" }];
+    const render = (allow: boolean): Promise<Manifest[]> =>
+      renderChart({ helm, setJson: [`rbac={"secrets":${JSON.stringify(secrets)},"allowAccessToSecrets":${allow}}`] });
+    const roles = (await render(true)).filter(({ metadata }) => metadata.name === "podid-nmi-secrets");
+    expect(names(roles)).toEqual([
+      "Role team-a/podid-nmi-secrets",
+      "Role team-b/podid-nmi-secrets",
+      "RoleBinding team-a/podid-nmi-secrets",
+      "RoleBinding team-b/podid-nmi-secrets",
+    ]);
+    expect(roles.flatMap(rulesOf)).toEqual([
+      { apiGroups: [""], resources: ["secrets"], resourceNames: ["client-secret"], verbs: ["get"] },
+      { apiGroups: [""], resources: ["secrets"], verbs: ["get"] },
+    ]);
+    expect(names(await render(false)).filter((name) => name.includes("secrets"))).toEqual([]);
+  });
+
+  test("user-facing roles add to the built-in ones", async () => {
+    const added = (await render("rbac.createUserFacingClusterRoles=true")).filter(({ metadata }) =>
+      /-(view|edit)$/.test(metadata.name),
+    );
+    expect(
+      added.map(({ metadata }) => [
+        metadata.name,
+        ...Object.keys(metadata.labels ?? {}).filter((key) => key.startsWith("rbac.")),
+      ]),
+    ).toEqual([
+      ["podid-view", ...["view", "edit", "admin"].map((role) => `rbac.authorization.k8s.io/aggregate-to-${role}`)],
+      ["podid-edit", ...["edit", "admin"].map((role) => `rbac.authorization.k8s.io/aggregate-to-${role}`)],
+    ]);
+    // MIC alone writes assigned identities.
+    expect(rulesOf(added[1]!).flatMap(({ resources }) => resources)).not.toContain("azureassignedidentities");
+  });
+
+  test.for([
+    { set: "operationMode=Managed", says: 'operationMode: "Managed" is neither standard nor managed' },
+    { set: "rbac.secrets[0].names[0]=x", says: "rbac.secrets: each entry needs a namespace" },
+  ])("refuses $set", async ({ set, says }) => {
+    await expect(render(set)).rejects.toThrow(says);
+  });
+});
