@@ -1,6 +1,6 @@
 import { ThrottledArm, Assigner } from "@podid/azure-assigner";
 import type { Arm, AssignerLimits, IdentityDirectory } from "@podid/azure-assigner";
-import { ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
+import { listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import { assignedRecord } from "./assigned/record.ts";
@@ -51,6 +51,8 @@ export interface TermPorts {
 
 /** A watch that stalled unnoticed is opened anew after 90 s (the reflector's default); until then a new leader asks before it takes. */
 const DOUBT_MS = 120_000;
+
+const PAGE_SIZE = 500;
 
 /** Groups that only a ledger knows of are looked at ten a second after a change of leader: ARM's budget is for pods. */
 const LEDGER_SPACING_MS = 100;
@@ -149,10 +151,6 @@ export class Term {
     return { assigned_identities: this.#books.depth, arm: this.#arms.depth };
   }
 
-  get observations(): Observations {
-    return this.#observations;
-  }
-
   /** Reads the ledgers, then works until {@link stop}. */
   async start(): Promise<void> {
     const { world, clock, log } = this.#ports;
@@ -214,16 +212,14 @@ export class Term {
 
   async #readAssigned(): Promise<void> {
     const { transport, world } = this.#ports;
-    const client = new ResourceClient(transport, RESOURCES.azureAssignedIdentities);
-    const { signal } = this.#stopped;
-    let next: string | undefined;
-    do {
-      const page = await client.list({ limit: 500, continue: next, signal });
-      for (const item of page.items) {
-        const record = assignedRecord(item);
+    await listInto(new ResourceClient(transport, RESOURCES.azureAssignedIdentities), {
+      pageSize: PAGE_SIZE,
+      signal: this.#stopped.signal,
+      begin: () => {},
+      onObject: (object) => {
+        const record = assignedRecord(object);
         if (record !== undefined) world.listedAssigned(record);
-      }
-      next = page.metadata.continue;
-    } while (next);
+      },
+    });
   }
 }

@@ -51,6 +51,11 @@ export class LedgerConflict extends Error {
   override readonly name = "LedgerConflict";
 }
 
+interface LedgerChange {
+  readonly attach: readonly IdentityRef[];
+  readonly detach: readonly IdentityRef[];
+}
+
 export function emptyLedger(group: NodeGroup): Ledger {
   return { group: group.id, adopted: false, epoch: 0, entries: {} };
 }
@@ -76,11 +81,7 @@ export function settle(ledger: Ledger, state: ComputeState, now: number): Ledger
 }
 
 /** Entries written before a request: adds become pending, removes detaching. */
-export function recordIntent(
-  ledger: Ledger,
-  request: { readonly attach: readonly IdentityRef[]; readonly detach: readonly IdentityRef[] },
-  deadline: number,
-): Ledger {
+export function recordIntent(ledger: Ledger, request: LedgerChange, deadline: number): Ledger {
   const entries = { ...ledger.entries };
   for (const { key, id } of request.attach) {
     entries[key] = { id, state: "pending", origin: entries[key]?.origin ?? "podid", deadline };
@@ -93,11 +94,7 @@ export function recordIntent(
 }
 
 /** The ledger after a request succeeded: what it detached is forgotten, what it attached is ours. */
-export function recordResult(
-  ledger: Ledger,
-  request: { readonly attach: readonly IdentityRef[]; readonly detach: readonly IdentityRef[] },
-  state: ComputeState,
-): Ledger {
+export function recordResult(ledger: Ledger, request: LedgerChange, state: ComputeState): Ledger {
   const entries = { ...ledger.entries };
   for (const { key } of request.detach) if (!state.attached.has(key)) delete entries[key];
   for (const { key } of request.attach) {

@@ -24,6 +24,8 @@ export type { EventRecorderOptions, RecordedEvent } from "./event-recorder.ts";
 export { Index } from "./key-index.ts";
 export { LeaderElector } from "./leader-elector.ts";
 export type { LeaderElectorOptions } from "./leader-elector.ts";
+export { listInto } from "./paged-list.ts";
+export type { PagedListOptions } from "./paged-list.ts";
 export { Reflector } from "./reflector.ts";
 export type { ReflectorCounters, ReflectorOptions } from "./reflector.ts";
 export type { ReflectorHandler } from "./reflector-store.ts";

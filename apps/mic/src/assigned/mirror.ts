@@ -15,14 +15,6 @@ export class AssignedMirror {
     return this.#records.get(key);
   }
 
-  get size(): number {
-    return this.#records.size;
-  }
-
-  values(): IterableIterator<AssignedRecord> {
-    return this.#records.values();
-  }
-
   onNode(nodeName: string): AssignedRecord[] {
     return [...(this.#byNode.get(nodeName) ?? [])].flatMap((key) => this.#records.get(key) ?? []);
   }

@@ -8,10 +8,9 @@ import {
 } from "@podid/crd-types";
 import type { AssignedIdentityStatus, AzureAssignedIdentity, AzureAssignedIdentitySpec } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
-import type { AssignedRecord } from "./record.ts";
 
 /** Where upstream put every assigned identity that is not namespaced; NMI and users look there. */
-export const DEFAULT_NAMESPACE = "default";
+const DEFAULT_NAMESPACE = "default";
 
 /** Namespace of the assigned identity of an assignment. */
 export function namespaceOf({ identity }: Assignment, forceNamespaced: boolean): string {
@@ -41,43 +40,16 @@ export function assignedIdentityObject(
     metadata: {
       name,
       namespace,
-      ...metadataOf(assignment),
+      ...assignedIdentityMarks(assignment),
       finalizers: [ASSIGNED_IDENTITY_FINALIZER],
     },
     spec: assignedIdentitySpec(assignment),
-    status: { status: "Created", availableReplicas: 1 },
+    status: assignedIdentityStatus("Created"),
   };
 }
 
-/**
- * JSON patch that makes an existing object say what the assignment says now. Spec and status are replaced as a whole: a merge
- * patch would leave in the copies what the identity does not have any more, and old spellings beside the new ones.
- */
-export function rewritePatch(
-  record: AssignedRecord,
-  assignment: Assignment,
-  status: AssignedIdentityStatus,
-): readonly object[] {
-  const { labels, annotations } = metadataOf(assignment);
-  return [
-    { op: "test", path: "/metadata/uid", value: record.uid },
-    // Unlike a test, which is answered with 422, this is a conflict if it is not the stored one.
-    { op: "replace", path: "/metadata/resourceVersion", value: record.resourceVersion },
-    ...additions("/metadata/labels", labels, record.hasLabels),
-    ...additions("/metadata/annotations", annotations, record.hasAnnotations),
-    { op: "add", path: "/spec", value: assignedIdentitySpec(assignment) },
-    { op: "add", path: "/status", value: { status, availableReplicas: 1 } },
-  ];
-}
-
-/** What is there already stays; a map that is not there has no members to add to. */
-function additions(path: string, members: Readonly<Record<string, string>>, exists: boolean): readonly object[] {
-  if (!exists) return [{ op: "add", path, value: members }];
-  return Object.entries(members).map(([key, value]) => ({
-    op: "add",
-    path: `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`,
-    value,
-  }));
+export function assignedIdentityStatus(status: AssignedIdentityStatus): NonNullable<AzureAssignedIdentity["status"]> {
+  return { status, availableReplicas: 1 };
 }
 
 export function assignedIdentitySpec({ pod, identity, binding }: Assignment): AzureAssignedIdentitySpec {
@@ -110,7 +82,8 @@ export function assignedIdentitySpec({ pod, identity, binding }: Assignment): Az
   };
 }
 
-function metadataOf({ pod }: Assignment): {
+/** Where it runs, and for which pod of that name. */
+export function assignedIdentityMarks({ pod }: Assignment): {
   readonly labels: Record<string, string>;
   readonly annotations: Record<string, string>;
 } {

@@ -1,12 +1,12 @@
 import {
   ASSIGNED_IDENTITY_FINALIZER,
-  IDENTITY_TYPE,
   parseIdentityResourceId,
   POD_UID_ANNOTATION,
   specFingerprint,
   upgradeLegacyObject,
 } from "@podid/crd-types";
 import type { AssignedIdentityStatus, AzureAssignedIdentity, AzureIdentitySpec } from "@podid/crd-types";
+import { isAttachable } from "./is-attachable.ts";
 
 /** What the controller needs of an AzureAssignedIdentity. */
 export interface AssignedRecord {
@@ -49,10 +49,7 @@ export function assignedRecord(object: unknown): AssignedRecord | undefined {
   const { metadata, spec, status } = upgraded;
   if (!metadata?.name || !metadata.namespace) return undefined;
   const identitySpec: AzureIdentitySpec = spec?.azureIdentityRef?.spec ?? {};
-  const resource =
-    (identitySpec.type ?? IDENTITY_TYPE.userAssigned) === IDENTITY_TYPE.userAssigned
-      ? parseIdentityResourceId(identitySpec.resourceID ?? "")
-      : undefined;
+  const resource = isAttachable(identitySpec) ? parseIdentityResourceId(identitySpec.resourceID ?? "") : undefined;
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     namespace: metadata.namespace,

@@ -37,10 +37,10 @@ const CLOUDS: ReadonlyMap<string, Cloud> = new Map([
 ]);
 
 /** The name under which go-autorest reads the cloud from the file that AZURE_ENVIRONMENT_FILEPATH names. */
-export const CUSTOM_CLOUD = "AZURESTACKCLOUD";
+const CUSTOM_CLOUD = "AZURESTACKCLOUD";
 
 /**
- * The cloud of that name in any casing. The public cloud has to be named too, as upstream demanded.
+ * The cloud of that name in any casing.
  * @param environmentFile text of the file of a custom cloud
  * @throws {Error} that says which names there are, or what is wrong with the file
  */

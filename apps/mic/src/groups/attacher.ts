@@ -1,8 +1,9 @@
 import type { ArmProblem, Assigner, AssignOutcome, IdentityRef, LedgerStore, Plan } from "@podid/azure-assigner";
-import { ASSIGNED_IDENTITY_FINALIZER, IDENTITY_TYPE } from "@podid/crd-types";
 import type { Clock } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { isAttachable } from "../assigned/is-attachable.ts";
 import { pair } from "../assigned/pairing.ts";
+import { hasFinalizer } from "../assigned/record.ts";
 import type { Scope, World } from "../world.ts";
 import { backoffMs } from "./observation.ts";
 import type { Observation, Observations, Refusal } from "./observation.ts";
@@ -83,8 +84,7 @@ export class Attacher {
     const { world } = this.#o;
     const refs: IdentityRef[] = [];
     for (const { identity } of world.assignmentsIn(world.scope(groupKey))) {
-      const isManaged = (identity.spec.type ?? IDENTITY_TYPE.userAssigned) === IDENTITY_TYPE.userAssigned;
-      if (isManaged && identity.resourceKey !== undefined) {
+      if (isAttachable(identity.spec) && identity.resourceKey !== undefined) {
         refs.push({ key: identity.resourceKey, id: identity.spec.resourceID ?? identity.resourceKey });
       }
     }
@@ -119,8 +119,9 @@ export class Attacher {
     const keys = new Set<string>();
     if (adoptUpstream === "none") return keys;
     const statuses = adoptUpstream === "assigned" ? ["Assigned"] : ["Assigned", "Unassigned", ""];
-    for (const { podUid, resourceKey, status, finalizers } of world.assignedIn(scope)) {
-      const byUpstream = podUid === undefined && finalizers.includes(ASSIGNED_IDENTITY_FINALIZER);
+    for (const record of world.assignedIn(scope)) {
+      const { podUid, resourceKey, status } = record;
+      const byUpstream = podUid === undefined && hasFinalizer(record);
       if (byUpstream && resourceKey !== undefined && statuses.includes(status)) keys.add(resourceKey);
     }
     return keys;

@@ -1,9 +1,11 @@
 import { withoutFinalizer } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
 import { KubeError } from "@podid/kube";
-import type { Clock, KubeObject, Patch, ResourceClient } from "@podid/kube";
+import type { Clock, KubeObject, ResourceClient } from "@podid/kube";
 import type { Logger } from "@podid/service";
-import { assignedIdentityObject, namespaceOf, rewritePatch } from "../assigned/object.ts";
+import { assignedIdentityObject, namespaceOf } from "../assigned/object.ts";
+import { releasePatch, rewritePatch, statusPatch } from "../assigned/patches.ts";
+import type { PatchBody } from "../assigned/patches.ts";
 import { hasFinalizer } from "../assigned/record.ts";
 import type { AssignedRecord } from "../assigned/record.ts";
 import type { WriteTimer } from "../metrics.ts";
@@ -99,18 +101,14 @@ export class Bookkeeper {
     for (const { assignment, record, status } of rewrite) {
       yield async () => {
         this.#o.log.info({}, `updating assigned id ${record.key}`);
-        await this.#o.metrics.time("update", () =>
-          this.#patch(record, { type: "json", body: rewritePatch(record, assignment, status) }),
-        );
+        await this.#o.metrics.time("update", () => this.#patch(record, rewritePatch(record, assignment, status)));
       };
     }
     for (const record of unassign) {
       yield async () => {
         if (await this.#isDoubtful(record, scope)) return;
         this.#o.log.info({}, `updating AzureAssignedIdentity ${record.key} status to Unassigned`);
-        await this.#o.metrics.time("status", () =>
-          this.#patch(record, mergePatch(record, { status: { status: "Unassigned", availableReplicas: 1 } })),
-        );
+        await this.#o.metrics.time("status", () => this.#patch(record, statusPatch(record, "Unassigned")));
       };
     }
     for (const record of remove) {
@@ -151,9 +149,7 @@ export class Bookkeeper {
   async #assign(assignment: Assignment, record: AssignedRecord): Promise<void> {
     const { metrics, announcer } = this.#o;
     try {
-      await metrics.time("status", () =>
-        this.#patch(record, mergePatch(record, { status: { status: "Assigned", availableReplicas: 1 } })),
-      );
+      await metrics.time("status", () => this.#patch(record, statusPatch(record, "Assigned")));
     } catch (error) {
       announcer.statusFailed(record, "Assigned", error);
       throw error;
@@ -183,9 +179,8 @@ export class Bookkeeper {
           current = after;
         }
         if (!hasFinalizer(current)) return;
-        const finalizers = withoutFinalizer(current.finalizers);
-        await this.#patch(current, mergePatch(current, { metadata: { finalizers } }));
-        if (finalizers.length === 0) world.assigned.removed(current);
+        await this.#patch(current, releasePatch(current));
+        if (withoutFinalizer(current.finalizers).length === 0) world.assigned.removed(current);
       });
     } catch (error) {
       if (KubeError.is(error, 404)) {
@@ -200,7 +195,7 @@ export class Bookkeeper {
     announcer.forget(record);
   }
 
-  async #patch(record: AssignedRecord, patch: Pick<Patch, "type" | "body">): Promise<void> {
+  async #patch(record: AssignedRecord, patch: PatchBody): Promise<void> {
     const { client, world } = this.#o;
     try {
       const patched = await this.#fenced(() => client.patch(record.name, record.namespace, patch));
@@ -216,14 +211,6 @@ export class Bookkeeper {
     if (reason !== undefined) return Promise.reject(new Error(`not written: ${reason}`));
     return write();
   }
-}
-
-/** Applies only if the object is still the very one that was looked at. */
-function mergePatch(
-  { uid, resourceVersion }: AssignedRecord,
-  { metadata, ...rest }: { readonly metadata?: object; readonly status?: object },
-): Pick<Patch, "type" | "body"> {
-  return { type: "merge", body: { ...rest, metadata: { ...metadata, uid, resourceVersion } } };
 }
 
 function countWrites({ create, rewrite, assign, unassign, remove }: Bookkeeping): number {

@@ -1,7 +1,7 @@
 import type { ArmProblem } from "@podid/azure-assigner";
-import { IDENTITY_TYPE } from "@podid/crd-types";
 import type { AssignedIdentityStatus } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
+import { isAttachable } from "../assigned/is-attachable.ts";
 import { pair, saysTheSame } from "../assigned/pairing.ts";
 import { hasFinalizer } from "../assigned/record.ts";
 import type { AssignedRecord } from "../assigned/record.ts";
@@ -82,7 +82,7 @@ export function bookkeeping(input: BookkeepingInput): Bookkeeping {
       rewrite.push({ assignment, record, status: "Created" });
     } else if (record.status === "Assigned") {
       // Somebody may have taken it away; ARM puts it back, and meanwhile NMI's own retries carry the pod.
-      const lost = isAttachable(assignment) && seen(observation) && !isAttached(assignment, observation);
+      const lost = isAttachable(assignment.identity.spec) && seen(observation) && !isAttached(assignment, observation);
       if (lost) needsArm ||= mayAsk(assignment.identity.resourceKey);
     } else {
       const verdict = readiness(assignment, input);
@@ -108,7 +108,7 @@ export function bookkeeping(input: BookkeepingInput): Bookkeeping {
 type Readiness = "ready" | "ask" | "wait" | { readonly error: string };
 
 function readiness(assignment: Assignment, { observation, unattachable, now, trustMs }: BookkeepingInput): Readiness {
-  if (!isAttachable(assignment)) return "ready";
+  if (!isAttachable(assignment.identity.spec)) return "ready";
   if (unattachable !== undefined) return { error: unattachable };
   if (isAttached(assignment, observation) && now - observation.seenAt <= trustMs) return "ready";
   const refusal = observation.refused.get(assignment.identity.resourceKey ?? "");
@@ -117,10 +117,6 @@ function readiness(assignment: Assignment, { observation, unattachable, now, tru
     return { error: describe(observation.blocked.problem) };
   }
   return "ask";
-}
-
-function isAttachable({ identity }: Assignment): boolean {
-  return (identity.spec.type ?? IDENTITY_TYPE.userAssigned) === IDENTITY_TYPE.userAssigned;
 }
 
 function isAttached({ identity }: Assignment, { attached }: Observation): boolean {

@@ -1,7 +1,7 @@
 import { emptyLedger, LedgerConflict } from "@podid/azure-assigner";
 import type { Ledger, LedgerStore, StoredLedger } from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
-import { KubeError, ResourceClient, RESOURCES } from "@podid/kube";
+import { KubeError, listInto, ResourceClient, RESOURCES } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { LEDGER_SELECTOR, ledgerConfigMap, ledgerName, readLedger } from "./ledger-config-map.ts";
 import type { ConfigMap, OtherData, ReadLedger } from "./ledger-config-map.ts";
@@ -14,6 +14,8 @@ export interface UnreadableLedger {
   readonly group: string | undefined;
   readonly error: string;
 }
+
+const PAGE_SIZE = 500;
 
 interface Remembered {
   readonly stored: StoredLedger;
@@ -43,25 +45,23 @@ export class ConfigMapLedgers implements LedgerStore {
 
   /** Reads all ledgers anew; what a leader does first. @returns the groups that have one */
   async reload(signal?: AbortSignal): Promise<readonly NodeGroup[]> {
-    this.#remembered.clear();
     const groups: NodeGroup[] = [];
-    let next: string | undefined;
-    do {
-      const page = await this.#client.list({
-        namespace: this.#namespace,
-        labelSelector: LEDGER_SELECTOR,
-        limit: 500,
-        continue: next,
-        signal,
-      });
-      for (const item of page.items) {
-        const read = this.#read(item);
-        if (read.group === undefined) continue;
-        this.#remember(read.group, read, item);
+    await listInto(this.#client, {
+      pageSize: PAGE_SIZE,
+      namespace: this.#namespace,
+      labelSelector: LEDGER_SELECTOR,
+      signal,
+      begin: () => {
+        this.#remembered.clear();
+        groups.length = 0;
+      },
+      onObject: (object) => {
+        const read = this.#read(object);
+        if (read.group === undefined) return;
+        this.#remember(read.group, read, object);
         groups.push(read.group);
-      }
-      next = page.metadata.continue;
-    } while (next);
+      },
+    });
     return groups;
   }
 

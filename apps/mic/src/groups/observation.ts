@@ -46,14 +46,6 @@ export class Observations {
   delete(groupKey: string): void {
     this.#byGroup.delete(groupKey);
   }
-
-  clear(): void {
-    this.#byGroup.clear();
-  }
-
-  entries(): IterableIterator<[string, Observation]> {
-    return this.#byGroup.entries();
-  }
 }
 
 /** How long an attempt is put off after `attempts` failures in a row: 2 s, 4 s, … at most five minutes. */

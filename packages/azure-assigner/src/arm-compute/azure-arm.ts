@@ -11,18 +11,15 @@ import type { IdentityPatch } from "../plan.ts";
 import { DEFAULT_POLL_SCHEDULE, pollDelay } from "../poll-schedule.ts";
 import type { PollSchedule } from "../poll-schedule.ts";
 import { apiVersionPolicy } from "./api-version-policy.ts";
+import { clientOptions } from "./client-options.ts";
+import type { ArmClientOptions } from "./client-options.ts";
 import { asArmError } from "./transport-error.ts";
 import { pollNotes, responsePolicy } from "./response-policy.ts";
 import type { PollNotes } from "./response-policy.ts";
 
-export interface AzureArmOptions {
-  /** ARM of the cloud, as `https://management.azure.com`. */
-  readonly endpoint?: string;
-  /** Scope of the token; `<endpoint>/.default` when absent. */
-  readonly scope?: string;
+export interface AzureArmOptions extends ArmClientOptions {
   /** Compute API version to use instead of the SDK's; sovereign clouds lag behind. */
   readonly apiVersion?: string;
-  readonly userAgent?: string;
   readonly pollSchedule?: PollSchedule;
   readonly clock?: Clock;
 }
@@ -31,7 +28,7 @@ type Poller =
   | ReturnType<ComputeManagementClient["virtualMachines"]["update"]>
   | ReturnType<ComputeManagementClient["virtualMachineScaleSets"]["update"]>;
 
-/** Azure Resource Manager through the official compute client; its own retries are off, because callers know better what to retry. */
+/** Azure Resource Manager through the official compute client. */
 export class AzureArm implements Arm {
   readonly #credential: TokenCredential;
   readonly #options: AzureArmOptions;
@@ -102,14 +99,10 @@ export class AzureArm implements Arm {
     const subscription = group.subscriptionId;
     let client = this.#clients.get(subscription);
     if (client === undefined) {
-      const endpoint = this.#options.endpoint ?? "https://management.azure.com";
+      const { scope, options } = clientOptions(this.#options);
       client = new ComputeManagementClient(this.#credential, subscription, {
-        endpoint,
-        credentials: { scopes: [this.#options.scope ?? `${endpoint.replace(/\/+$/, "")}/.default`] },
-        retryOptions: { maxRetries: 0 },
-        ...(this.#options.userAgent !== undefined && {
-          userAgentOptions: { userAgentPrefix: this.#options.userAgent },
-        }),
+        ...options,
+        credentials: { scopes: [scope] },
       });
       client.pipeline.addPolicy(responsePolicy(() => this.#clock.now()));
       if (this.#options.apiVersion !== undefined) {

@@ -3,22 +3,18 @@ import type { TokenCredential } from "@azure/core-auth";
 import { parseIdentityResourceId } from "@podid/crd-types";
 import type { IdentityDirectory, IdentityFacts } from "../arm.ts";
 import { ArmError } from "../arm-problem.ts";
+import { clientOptions } from "./client-options.ts";
+import type { ArmClientOptions } from "./client-options.ts";
 import { asArmError } from "./transport-error.ts";
 import { responsePolicy } from "./response-policy.ts";
-
-export interface AzureIdentityDirectoryOptions {
-  readonly endpoint?: string;
-  readonly scope?: string;
-  readonly userAgent?: string;
-}
 
 /** The identity resource provider through the official client. */
 export class AzureIdentityDirectory implements IdentityDirectory {
   readonly #credential: TokenCredential;
-  readonly #options: AzureIdentityDirectoryOptions;
+  readonly #options: ArmClientOptions;
   readonly #clients = new Map<string, ManagedServiceIdentityClient>();
 
-  constructor(credential: TokenCredential, options: AzureIdentityDirectoryOptions = {}) {
+  constructor(credential: TokenCredential, options: ArmClientOptions = {}) {
     this.#credential = credential;
     this.#options = options;
   }
@@ -47,14 +43,10 @@ export class AzureIdentityDirectory implements IdentityDirectory {
   #client(subscription: string): ManagedServiceIdentityClient {
     let client = this.#clients.get(subscription);
     if (client === undefined) {
-      const endpoint = this.#options.endpoint ?? "https://management.azure.com";
+      const { scope, options } = clientOptions(this.#options);
       client = new ManagedServiceIdentityClient(this.#credential, subscription, {
-        endpoint,
-        credentialScopes: this.#options.scope ?? `${endpoint.replace(/\/+$/, "")}/.default`,
-        retryOptions: { maxRetries: 0 },
-        ...(this.#options.userAgent !== undefined && {
-          userAgentOptions: { userAgentPrefix: this.#options.userAgent },
-        }),
+        ...options,
+        credentialScopes: scope,
       });
       client.pipeline.addPolicy(responsePolicy(() => Date.now()));
       this.#clients.set(subscription, client);
