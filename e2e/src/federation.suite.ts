@@ -188,7 +188,7 @@ function refusals(scene: Scene): void {
   test.for<{ name: string; documents: (server: FederationServer) => { url: string; caPem?: string } }>([
     { name: "nobody listens", documents: ({ caPem }) => ({ url: "https://127.0.0.1:1", caPem }) },
     { name: "a certificate that Entra does not trust", documents: ({ url }) => ({ url }) },
-    { name: "another issuer's documents", documents: ({ url, caPem }) => ({ url: `${url}/version#`, caPem }) },
+    { name: "somebody else answers", documents: ({ url, caPem }) => ({ url: `${url}/version#`, caPem }) },
   ])("refused: the issuer's documents cannot be had: $name", async ({ documents }) => {
     const { federation, pod } = scene();
     const { state } = federation.azure;

@@ -1,11 +1,10 @@
-import { createPublicKey, verify } from "node:crypto";
+import { generateKeyPairSync } from "node:crypto";
+import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
+import type { JSONWebKeySet } from "jose";
 import { expect, test } from "vitest";
 import { at, listAt, textAt } from "../json.ts";
 import type { Fixture } from "./fixture.ts";
 import { STRATEGIC, TABLE } from "./wire.ts";
-
-const claimsOf = (token: string): unknown =>
-  JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8"));
 
 /** Pods, events, tokens and reviews. */
 export function builtInContract(fixture: () => Fixture): void {
@@ -139,7 +138,7 @@ export function builtInContract(fixture: () => Fixture): void {
       status: 201,
       body: { kind: "TokenRequest", spec: { audiences: ["api://AzureADTokenExchange"], expirationSeconds: 3600 } },
     });
-    const claims = claimsOf(textAt(granted.body, "status", "token"));
+    const claims = decodeJwt(textAt(granted.body, "status", "token"));
     expect(claims).toMatchObject({
       aud: ["api://AzureADTokenExchange"],
       sub: `system:serviceaccount:${namespace}:default`,
@@ -155,6 +154,11 @@ export function builtInContract(fixture: () => Fixture): void {
     expect((await ask({ expirationSeconds: 5 })).status).toBe(422);
     expect((await ask({ boundObjectRef: { ...bound, uid: "wrong" } })).status).toBe(409);
     expect((await ask({ boundObjectRef: { ...bound, name: "none" } })).status).toBe(404);
+    await wire.post(`${core}/serviceaccounts`, { metadata: { name: "other" } });
+    expect(await ask({ boundObjectRef: bound }, "other")).toMatchObject({
+      status: 400,
+      body: { message: expect.stringContaining("pod running with different serviceaccount name") as string },
+    });
     expect((await ask({}, "nobody")).status).toBe(404);
   });
 
@@ -165,17 +169,15 @@ export function builtInContract(fixture: () => Fixture): void {
       "status",
       "token",
     );
-    const [head = "", body = "", signature = ""] = token.split(".");
     const discovery = (await wire.get("/.well-known/openid-configuration")).body;
     expect(discovery).toMatchObject({
-      issuer: at(claimsOf(token), "iss"),
+      issuer: at(decodeJwt(token), "iss"),
       id_token_signing_alg_values_supported: ["RS256"],
     });
-    const keys = listAt((await wire.get("/openid/v1/jwks")).body, "keys");
-    const header: unknown = JSON.parse(Buffer.from(head, "base64url").toString("utf8"));
-    const key = keys.find((candidate) => textAt(candidate, "kid") === textAt(header, "kid"));
-    const publicKey = createPublicKey({ key: key as { kty: string }, format: "jwk" });
-    expect(verify("sha256", Buffer.from(`${head}.${body}`), publicKey, Buffer.from(signature, "base64url"))).toBe(true);
+    const keys = createLocalJWKSet((await wire.get("/openid/v1/jwks")).body as JSONWebKeySet);
+    await expect(jwtVerify(token, keys, { algorithms: ["RS256"], audience: "someone" })).resolves.toMatchObject({
+      protectedHeader: { alg: "RS256", kid: expect.any(String) as string },
+    });
   });
 
   test("TokenReview knows a token, its audience and its pod", async () => {
@@ -195,6 +197,11 @@ export function builtInContract(fixture: () => Fixture): void {
       },
     });
     expect(at(await review({ token }), "authenticated")).toBeUndefined();
+    for (const forged of await forgeries(token))
+      expect(await review({ token: forged, audiences: ["here"] })).toEqual({
+        user: {},
+        error: expect.stringContaining("invalid bearer token") as string,
+      });
     expect(await review({ token: "nonsense" })).toMatchObject({ error: expect.any(String) as string });
   });
 
@@ -235,4 +242,15 @@ export function builtInContract(fixture: () => Fixture): void {
       ]),
     );
   });
+}
+
+/** The token for somebody else under its old signature, and by a foreign key under the same key id. */
+async function forgeries(token: string): Promise<readonly string[]> {
+  const [header, , signature] = token.split(".");
+  const claims = { ...decodeJwt(token), sub: "system:serviceaccount:kube-system:admin" };
+  const payload = Buffer.from(JSON.stringify(claims)).toString("base64url");
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const { kid = "" } = decodeProtectedHeader(token);
+  const foreign = new SignJWT(decodeJwt(token)).setProtectedHeader({ alg: "RS256", kid });
+  return [`${header}.${payload}.${signature}`, await foreign.sign(privateKey)];
 }
