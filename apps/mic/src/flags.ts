@@ -88,11 +88,11 @@ export const MIC_FLAGS = {
   "update-user-msi-max-retry": integerFlag({
     default: 2,
     min: 0,
-    help: "Retries of an ARM update within one attempt, after conflicts.",
+    help: "Retries of an ARM update within one attempt, after conflicts; five unless given.",
   }),
   "update-user-msi-retry-interval": durationFlag({
     default: SECOND,
-    help: "Pause before the first of them; it doubles.",
+    help: "Pause before the first of them; it doubles. Half a second unless given.",
   }),
   "identity-assignment-reconcile-interval": durationFlag({
     default: 3 * MINUTE,
