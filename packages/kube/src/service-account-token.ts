@@ -9,7 +9,10 @@ export interface ServiceAccountTokenRequest {
   readonly audience: string;
   /** API servers refuse less than 600 and may answer with another life. */
   readonly expirationSeconds: number;
-  /** The token dies with this pod, and names it and its node in its claims. */
+  /**
+   * The token names this pod and its node in its claims and dies with it, but for the API server alone: whoever checks
+   * no more than signature and times, as Entra does, takes it until it expires.
+   */
   readonly boundPod?: { readonly name: string; readonly uid: string } | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
