@@ -17,10 +17,23 @@ import { until } from "./until.ts";
 export const SYSTEM_NAMESPACE = "kube-system";
 export const MIC = { namespace: SYSTEM_NAMESPACE, name: "podid-mic" };
 export const NMI = { namespace: SYSTEM_NAMESPACE, name: "podid-nmi" };
+/** NMI with the rights of managed mode; renamed, so that both fit into one cluster. */
+export const MANAGED_NMI = { namespace: SYSTEM_NAMESPACE, name: "managed-podid-nmi" };
 
-/** The objects of deploy/rbac.yaml, which is made from the chart. */
+/** The objects under deploy/ that are made from the chart: those of standard mode, and renamed those of managed mode. */
 export function renderedRbac(): (RbacObject & KubeObject)[] {
-  const yaml = readFileSync(join(import.meta.dirname, "../../deploy/rbac.yaml"), "utf8");
+  const renamed = <T extends { readonly name: string }>(named: T): T => ({ ...named, name: `managed-${named.name}` });
+  const managed = read("managed-mode-rbac.yaml").map(({ metadata, roleRef, subjects, ...object }) => ({
+    ...object,
+    metadata: renamed(metadata),
+    ...(roleRef !== undefined && { roleRef: renamed(roleRef) }),
+    ...(subjects !== undefined && { subjects: subjects.map(renamed) }),
+  }));
+  return [...read("rbac.yaml"), ...managed];
+}
+
+function read(file: string): (RbacObject & KubeObject)[] {
+  const yaml = readFileSync(join(import.meta.dirname, "../../deploy", file), "utf8");
   return parseAllDocuments(yaml).map((document) => document.toJS() as RbacObject & KubeObject);
 }
 
@@ -44,11 +57,11 @@ export class RightsCluster {
   }
 
   static async start(assets: Assets, namespaces: readonly string[]): Promise<RightsCluster> {
-    const users = [MIC, NMI].map(serviceAccountUser);
+    const users = [MIC, NMI, MANAGED_NMI].map(serviceAccountUser);
     const cluster = new RightsCluster(
       await ControlPlane.start({
         assets,
-        // NMI lists only where a server streams no lists, as those before 1.32 do not.
+        // NMI lists only where a server streams no lists: by default 1.33 and those before 1.32 do not.
         apiServerFlags: ["--feature-gates=WatchList=false"],
         auditPolicy: JSON.stringify({
           apiVersion: "audit.k8s.io/v1",
@@ -62,7 +75,8 @@ export class RightsCluster {
       await cluster.of(RESOURCES.customResourceDefinitions).create(definition as unknown as KubeObject);
     for (const object of renderedRbac()) {
       const resource = RBAC_RESOURCES[object.kind];
-      if (resource === undefined) throw new Error(`deploy/rbac.yaml has a ${object.kind}; teach e2e to create it`);
+      if (resource === undefined)
+        throw new Error(`the rights under deploy/ have a ${object.kind}; teach e2e to create it`);
       await cluster.of(resource).create(object);
     }
     for (const name of namespaces) {

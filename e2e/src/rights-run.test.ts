@@ -11,11 +11,11 @@ import {
 } from "@podid/native-tools";
 import { bundleApp } from "@podid/tools/bundle";
 import { beforeAll, describe, expect, test } from "vitest";
-import { MIC, NMI, renderedRbac } from "./rights-cluster.ts";
+import { MANAGED_NMI, MIC, NMI, renderedRbac } from "./rights-cluster.ts";
 import { compareRights, describeGrant, grantsOf, serviceAccountUser } from "./rights.ts";
 import type { AuditEvent, PolicyRule, RbacObject } from "./rights.ts";
 
-const ACCOUNTS = [MIC, NMI];
+const ACCOUNTS = [MIC, NMI, MANAGED_NMI];
 const VERBS = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
 interface Run {
@@ -62,7 +62,7 @@ async function run({ path, unshare }: Place): Promise<Run> {
   return JSON.parse(stdout) as Run;
 }
 
-/** What the rules say of both ServiceAccounts' requests. */
+/** What the rules say of all ServiceAccounts' requests. */
 function compare(objects: readonly RbacObject[], { events }: Run): ReturnType<typeof compareRights> {
   const reports = ACCOUNTS.map((account) =>
     compareRights(

@@ -5,7 +5,7 @@ import { startAzureEmulator } from "@podid/azure-emulator";
 import type { AzureEmulator } from "@podid/azure-emulator";
 import { RESOURCES } from "@podid/kube";
 import { AgentProcess } from "./agent-process.ts";
-import { MIC, NMI, SYSTEM_NAMESPACE } from "./rights-cluster.ts";
+import { MANAGED_NMI, MIC, NMI, SYSTEM_NAMESPACE } from "./rights-cluster.ts";
 import type { RightsCluster } from "./rights-cluster.ts";
 import { until } from "./until.ts";
 
@@ -36,7 +36,7 @@ function resourceId(identity: string): string {
   return `${GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${identity}`;
 }
 
-/** MIC twice and NMI once, as they are shipped, and everything that makes them ask the API server for something. */
+/** MIC twice and NMI in both modes, as they are shipped, and everything that makes them ask the API server for something. */
 export class RightsScenario {
   readonly #cluster: RightsCluster;
   readonly #azure: AzureEmulator;
@@ -86,8 +86,17 @@ export class RightsScenario {
 
   /** @throws at the first step that does not come about */
   async run(): Promise<void> {
+    await this.#standardMode();
+    await this.#managedMode();
+  }
+
+  async close(): Promise<void> {
+    await this.#azure.close();
+  }
+
+  async #standardMode(): Promise<void> {
     const cluster = this.#cluster;
-    const nmi = await this.#startNmi();
+    const nmi = await this.#startNmi(NMI);
     const first = await this.#startMic(0);
     await first.active();
     for (const workload of WORKLOADS) await this.#pod(workload);
@@ -136,8 +145,19 @@ export class RightsScenario {
     await nmi.stop();
   }
 
-  async close(): Promise<void> {
-    await this.#azure.close();
+  /** Somebody else has attached the identities; the mark of the uninstallation is still there. */
+  async #managedMode(): Promise<void> {
+    for (const { name } of WORKLOADS) this.#azure.state.attach(machineId(NODE), resourceId(name));
+    const nmi = await this.#startNmi(MANAGED_NMI, "--operation-mode=managed", "--forceNamespaced");
+    for (let round = 0; round < 2; round += 1) {
+      for (const workload of WORKLOADS) {
+        await this.#pod(workload);
+        await this.#token(workload.address);
+        await this.#cluster.deletePod(workload);
+      }
+    }
+    await nmi.says("podid is being uninstalled");
+    await nmi.stop();
   }
 
   async #startMic(index: number): Promise<AgentProcess> {
@@ -171,20 +191,21 @@ export class RightsScenario {
     });
   }
 
-  async #startNmi(): Promise<AgentProcess> {
+  async #startNmi(account: typeof NMI, ...flags: readonly string[]): Promise<AgentProcess> {
     const nmi = new AgentProcess({
-      name: "nmi",
+      name: account.name,
       bundle: this.#bundles.nmi,
       probePort: 18_085,
       args: [
         `--node=${NODE}`,
-        `--kubeconfig=${await this.#cluster.kubeconfig(NMI)}`,
+        `--kubeconfig=${await this.#cluster.kubeconfig(account)}`,
         `--MICNamespace=${SYSTEM_NAMESPACE}`,
         "--metadata-ip=127.0.0.1",
         `--metadata-port=${this.#imdsPort}`,
         "--prometheus-port=19090",
         "--drain-timeout=0s",
         "--allow-network-plugin-kubenet=true",
+        ...flags,
       ],
     });
     await nmi.ready();

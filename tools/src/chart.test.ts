@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { renderChart } from "./chart.ts";
 import type { Manifest } from "./chart.ts";
-import { RBAC_FILE, rbacYaml } from "./generate-rbac.ts";
+import { RBAC_FILES, rbacYaml } from "./generate-rbac.ts";
 import { findKubeClient } from "./kube-clients.ts";
 
 const helm = findKubeClient("helm") ?? "";
@@ -34,8 +34,8 @@ describe.skipIf(helm === "")(`the chart${reason}`, () => {
     execFileSync(helm, ["lint", "--strict", join(import.meta.dirname, "../../charts/podid")]);
   });
 
-  test("deploy/rbac.yaml is what it renders", async () => {
-    expect(await readFile(RBAC_FILE, "utf8")).toBe(await rbacYaml(helm));
+  test.for(RBAC_FILES)("deploy has the rights of $whose as it renders them", async (file) => {
+    expect(await readFile(file.path, "utf8")).toBe(await rbacYaml(helm, file));
   });
 
   test("gives rights to its two ServiceAccounts, none of them to everything", async () => {
