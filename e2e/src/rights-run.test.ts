@@ -57,7 +57,7 @@ async function run({ path, unshare }: Place): Promise<Run> {
       join(import.meta.dirname, "../programs/rights-run.ts"),
       ...bundles,
     ],
-    { env: { ...process.env, PATH: path }, maxBuffer: 2 ** 26 },
+    { env: { ...process.env, PATH: path }, maxBuffer: 2 ** 26, timeout: 110_000 },
   );
   return JSON.parse(stdout) as Run;
 }

@@ -23,8 +23,8 @@ const CLIENTS: Readonly<
 };
 
 /** Path of a client that is new enough, on the PATH or unpacked before; undefined when there is none. Downloads nothing. */
-export function findKubeClient(name: KubeClient): string | undefined {
-  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
+export function findKubeClient(name: KubeClient, searched = process.env["PATH"] ?? ""): string | undefined {
+  const folders = searched.split(delimiter).filter((folder) => folder !== "");
   return [...folders, UNPACKED].map((folder) => join(folder, name)).find((path) => isUsable(name, path));
 }
 
