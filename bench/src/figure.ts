@@ -3,7 +3,7 @@ export interface Figure {
   /** Stable, kebab-case. */
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "s" | "bytes" | "requests/s" | "requests";
+  readonly unit: "ms" | "s" | "bytes" | "requests/s" | "requests" | "events" | "objects";
   /** The same measurement of what `name` is compared with, in the same unit; see the suite. `null`: nothing to compare with. */
   readonly baseline: number | null;
   /** `value / baseline`. */

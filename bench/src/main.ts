@@ -5,6 +5,7 @@ import type { Figure, Suite } from "./figure.ts";
 const suites: Readonly<Record<string, () => Promise<Suite>>> = {
   match: async () => (await import("./match.ts")).matchFigures,
   nmi: async () => (await import("./nmi.ts")).nmiFigures,
+  scale: async () => (await import("./scale.ts")).scaleFigures,
   demo: async () => (await import("./demo.ts")).demoFigures,
 };
 

@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
+import { field } from "./process-memory.ts";
+import type { Memory } from "./process-memory.ts";
 
 /**
  * Run in a node's network namespace by the suite `nmi`: starts a program again and again and prints, as JSON, how long
@@ -13,10 +15,8 @@ interface Input {
   readonly times: number;
 }
 
-export interface Sample {
+export interface Sample extends Memory {
   readonly milliseconds: number;
-  readonly residentBytes: number;
-  readonly anonymousBytes: number;
 }
 
 const SETTLE_MS = 2000;
@@ -40,10 +40,6 @@ async function measure({ command, env, url }: Input): Promise<Sample> {
   child.kill("SIGTERM");
   await ended;
   return { milliseconds, residentBytes: field(status, "VmRSS"), anonymousBytes: field(status, "RssAnon") };
-}
-
-function field(status: string, name: string): number {
-  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? Number.NaN) * 1024;
 }
 
 function isReady(url: string): Promise<boolean> {

@@ -10,8 +10,14 @@ export function medianMs(runs: number, work: () => unknown): number {
     work();
     times.push(performance.now() - start);
   }
-  times.sort((a, b) => a - b);
-  return times[Math.floor(times.length / 2)] ?? 0;
+  return medianOf(times);
+}
+
+/** @throws RangeError when there is none */
+export function medianOf(values: readonly number[]): number {
+  const middle = values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+  if (middle === undefined) throw new RangeError("there is no median of nothing");
+  return middle;
 }
 
 /** Bytes of heap that what `make` returns holds on to. */

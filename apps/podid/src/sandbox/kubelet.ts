@@ -48,7 +48,15 @@ export class Kubelet {
     const { transport } = options;
     this.#client = new ResourceClient(transport, RESOURCES.pods);
     this.#pools = new Map(options.nodes.map((node) => [node.name, new AddressPool(node.podPrefix)]));
-    this.#pods = new Reflector<Pod>({ transport, resource: RESOURCES.pods, project: (object) => object as Pod });
+    this.#pods = new Reflector<Pod>({
+      transport,
+      resource: RESOURCES.pods,
+      // Pods bound to nodes that are objects alone are nobody's here, and may be many.
+      project: (object) => {
+        const { nodeName = "" } = (object as Pod).spec;
+        return nodeName === "" || this.#pools.has(nodeName) ? (object as Pod) : undefined;
+      },
+    });
     this.#queue = new WorkQueue({
       concurrency: 32,
       handler: (key) => this.#reconcile(key),
