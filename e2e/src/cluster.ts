@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { API_VERSION } from "@podid/crd-types";
 import type { AzureAssignedIdentity, AzureIdentity, AzureIdentityBinding } from "@podid/crd-types";
 import { ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
@@ -40,18 +41,18 @@ export class Cluster {
   readonly pods: ResourceClient;
   readonly leases: ResourceClient;
   readonly events: ResourceClient;
-  readonly #transport: KubeTransport;
+  readonly transport: KubeTransport;
 
   private constructor(sandbox: SandboxProcess) {
     this.sandbox = sandbox;
     this.control = new Control(sandbox.state);
-    this.#transport = transportFromKubeConfig(parseKubeConfig(readFileSync(sandbox.state.kubeconfig, "utf8")));
-    this.identities = new ResourceClient(this.#transport, RESOURCES.azureIdentities);
-    this.bindings = new ResourceClient(this.#transport, RESOURCES.azureIdentityBindings);
-    this.assigned = new ResourceClient(this.#transport, RESOURCES.azureAssignedIdentities);
-    this.pods = new ResourceClient(this.#transport, RESOURCES.pods);
-    this.leases = new ResourceClient(this.#transport, RESOURCES.leases);
-    this.events = new ResourceClient(this.#transport, RESOURCES.events);
+    this.transport = transportFromKubeConfig(parseKubeConfig(readFileSync(sandbox.state.kubeconfig, "utf8")));
+    this.identities = new ResourceClient(this.transport, RESOURCES.azureIdentities);
+    this.bindings = new ResourceClient(this.transport, RESOURCES.azureIdentityBindings);
+    this.assigned = new ResourceClient(this.transport, RESOURCES.azureAssignedIdentities);
+    this.pods = new ResourceClient(this.transport, RESOURCES.pods);
+    this.leases = new ResourceClient(this.transport, RESOURCES.leases);
+    this.events = new ResourceClient(this.transport, RESOURCES.events);
   }
 
   static async start(flags: readonly string[] = []): Promise<Cluster> {
@@ -59,7 +60,7 @@ export class Cluster {
   }
 
   async stop(): Promise<void> {
-    await this.#transport.close();
+    await this.transport.close();
     await this.sandbox.stop();
   }
 
@@ -140,6 +141,14 @@ export class Cluster {
     );
   }
 
+  /** AzureAssignedIdentities of all pods, as `pod identity status`, in order. */
+  async allAssignments(): Promise<string[]> {
+    const list = (await this.assigned.list()) as unknown as { items: AzureAssignedIdentity[] };
+    return list.items
+      .map(({ spec, status }) => `${spec.pod} ${spec.azureIdentityRef?.metadata.name} ${status?.status}`)
+      .sort();
+  }
+
   /** Names of the user-assigned identities that ARM has on the node's VM or scale set. */
   async attached(node: string): Promise<string[]> {
     const machine = this.sandbox.state.nodes.find((each) => each.name === node)?.machineId ?? "";
@@ -149,6 +158,18 @@ export class Cluster {
         machine.toLowerCase() === id.toLowerCase() || machine.toLowerCase().startsWith(`${id.toLowerCase()}/`),
     );
     return (found?.userAssigned ?? []).map((id) => id.split("/").at(-1) ?? "").sort();
+  }
+
+  /** Asks for tokens in a pod for a while, one after the other: whose tokens came how often, and what else. */
+  async hammer(pod: string, milliseconds: number): Promise<Record<string, number>> {
+    const program = join(import.meta.dirname, "../programs/ask-for-tokens.ts");
+    const { code, stdout, stderr } = await this.control.exec({ pod }, [
+      process.execPath,
+      program,
+      String(milliseconds),
+    ]);
+    if (code !== 0) throw new Error(`the requests from ${pod} could not be made: ${stderr}`);
+    return JSON.parse(stdout) as Record<string, number>;
   }
 
   /** A token request from a pod, made by a program in it. */

@@ -83,6 +83,35 @@ export class Control {
     return this.#request("POST", "/kube/compact", {});
   }
 
+  /** `stop`, `start`, `pause`, `resume`, `restart-etcd`, `stallWatches`, `resumeWatches` of the API server. */
+  kube(action: string, body: object = {}): Promise<void> {
+    return this.#request("POST", `/kube/${action}`, body);
+  }
+
+  /** Refuses or delays requests; only the emulator can. */
+  addKubeFault(rule: object): Promise<{ id: string }> {
+    return this.#request("POST", "/kube/faults", rule);
+  }
+
+  clearKubeFaults(): Promise<void> {
+    return this.#request("DELETE", "/kube/faults");
+  }
+
+  /** Requests to the API server, oldest first. */
+  kubeRequests(filter: Readonly<Record<string, string>> = {}): Promise<KubeRequestEntry[]> {
+    return this.#request("GET", `/kube/audit?${new URLSearchParams(filter).toString()}`);
+  }
+
+  /** Cuts a node or a MIC replica off from the API server and the cloud, or ends that. */
+  fabric(name: string, action: "plug" | "unplug"): Promise<void> {
+    return this.#request("POST", `/fabric/${name}/${action}`, {});
+  }
+
+  /** New tokens for MIC and NMI; the old ones become invalid. */
+  rotateTokens(): Promise<void> {
+    return this.#request("POST", "/tokens/rotate", {});
+  }
+
   async #request<T>(method: string, path: string, body?: object): Promise<T> {
     const text = await (await this.#fetch(method, path, body)).text();
     return (text === "" ? undefined : JSON.parse(text)) as T;
@@ -97,6 +126,21 @@ export class Control {
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response;
   }
+}
+
+/** A request to the API server, as both servers' audit logs tell of it. */
+export interface KubeRequestEntry {
+  readonly user: string;
+  /** The client's address on the fabric. */
+  readonly peer: string;
+  readonly path: string;
+  readonly verb: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly name: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly status: number;
+  readonly time: number;
 }
 
 /** What scenarios read of the emulated cloud's state. */

@@ -11,9 +11,18 @@ const PODID = join(import.meta.dirname, "../../apps/podid/src/main.ts");
 /** The part of a sandbox's state file that scenarios use. */
 export interface SandboxState {
   readonly kubeconfig: string;
+  /** Files of the sandbox, such as the tokens of MIC and NMI. */
+  readonly directory: string;
+  readonly kubeUrl: string;
   readonly controlUrl: string;
   readonly controlToken: string;
-  readonly nodes: readonly { readonly name: string; readonly kind: string; readonly machineId: string }[];
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly kind: string;
+    readonly machineId: string;
+    /** On the fabric. */
+    readonly address: string;
+  }[];
 }
 
 /** `podid sandbox up`, as a user starts it, with a state file of its own. */

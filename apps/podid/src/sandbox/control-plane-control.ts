@@ -1,6 +1,7 @@
 import type { ControlPlane } from "@podid/kube-control-plane";
 import { readAudit } from "./audit-events.ts";
 import { Refused, type Call } from "./control-call.ts";
+import { matchesQuery } from "./emulator-control.ts";
 import type { TcpRelay } from "./tcp-relay.ts";
 
 /** What the control API does to a real API server below `/kube`. */
@@ -18,8 +19,13 @@ export class ControlPlaneControl {
   async answer(call: Call): Promise<unknown> {
     const [, what = ""] = call.parts;
     const route = `${call.method} ${what}`;
-    if (Object.keys(call.body).length > 0)
-      throw new Refused(409, `${route}: a real API server cannot have this for some requests alone; send no match`);
+    const { peer = "", ...others } = call.body;
+    if (typeof peer !== "string" || Object.keys(others).length > 0)
+      throw new Refused(
+        409,
+        `${route}: what a real API server suffers can be limited to {"peer": "10.99.1."} alone, the beginning of clients' addresses; ` +
+          `${Object.keys(others).join(", ")} needs --api-server=emulator`,
+      );
     switch (route) {
       case "POST stop":
         await this.#controlPlane.stop("kube-apiserver");
@@ -41,17 +47,16 @@ export class ControlPlaneControl {
         this.#controlPlane.signal("kube-apiserver", "SIGCONT");
         return undefined;
       case "POST cutWatches":
-        return { cut: this.#relay.cut() };
+        return { cut: this.#relay.cut(peer) };
       case "POST stallWatches":
-        this.#relay.stall();
+        this.#relay.stall(peer);
         return undefined;
       case "POST resumeWatches":
         this.#relay.resume();
         return undefined;
       case "GET audit": {
-        const wanted = [...call.query];
-        const entries = readAudit((await this.#controlPlane.audit()).slice(this.#forgotten));
-        return entries.filter((entry) => wanted.every(([field, value]) => String(entry[field]) === value));
+        const events = (await this.#controlPlane.audit()).slice(this.#forgotten);
+        return readAudit(events).filter((entry) => matchesQuery(entry, call.query));
       }
       case "DELETE audit":
         this.#forgotten = (await this.#controlPlane.audit()).length;

@@ -66,7 +66,7 @@ export class EmulatorControl {
       case "POST restart-etcd":
         throw new Refused(409, "the emulator has no etcd: use --api-server=real");
       case "GET audit":
-        return audit.find(Object.fromEntries(call.query));
+        return audit.entries.filter((entry) => matchesQuery(entry, call.query));
       case "DELETE audit":
         audit.clear();
         return undefined;
@@ -74,4 +74,13 @@ export class EmulatorControl {
         throw new Refused(404, `${call.method} /kube/${what} is no route of the sandbox`);
     }
   }
+}
+
+/** Whether the fields have the values of the query, which are text. */
+export function matchesQuery(entry: object, query: URLSearchParams): boolean {
+  const fields = new Map<string, unknown>(Object.entries(entry));
+  return [...query].every(([field, value]) => {
+    const have = fields.get(field);
+    return typeof have === "string" ? have === value : JSON.stringify(have) === value;
+  });
 }

@@ -1,6 +1,8 @@
 import { connect, type Server, type Socket } from "node:net";
 
 interface Pair {
+  /** Address of the client. */
+  readonly peer: string;
   readonly client: Socket;
   readonly upstream: Socket;
 }
@@ -22,16 +24,16 @@ export class TcpRelay {
     server.on("connection", (client) => this.#relay(client));
   }
 
-  /** Resets every connection. @returns how many */
-  cut(): number {
-    const { size } = this.#pairs;
-    for (const pair of this.#pairs) this.#end(pair);
-    return size;
+  /** Resets every connection whose client's address begins so. @returns how many */
+  cut(peer = ""): number {
+    const chosen = this.#from(peer);
+    for (const pair of chosen) this.#end(pair);
+    return chosen.length;
   }
 
   /** What the server says on connections that are open now stays unsaid until {@link resume}; new ones are well. */
-  stall(): void {
-    for (const pair of this.#pairs) {
+  stall(peer = ""): void {
+    for (const pair of this.#from(peer)) {
       this.#stalled.add(pair);
       pair.upstream.unpipe(pair.client);
     }
@@ -42,14 +44,19 @@ export class TcpRelay {
     this.#stalled.clear();
   }
 
+  #from(peer: string): Pair[] {
+    return [...this.#pairs].filter((pair) => pair.peer.startsWith(peer));
+  }
+
   #relay(client: Socket): void {
+    const peer = (client.remoteAddress ?? "").replace(/^::ffff:/, "");
     const upstream = connect({
       host: "127.0.0.1",
       port: this.#port,
       noDelay: true,
-      ...loopbackOf(client.remoteAddress),
+      ...loopbackOf(peer),
     });
-    const pair = { client, upstream };
+    const pair = { peer, client, upstream };
     this.#pairs.add(pair);
     client.setNoDelay(true);
     client.pipe(upstream, { end: false });
@@ -78,7 +85,7 @@ export class TcpRelay {
 }
 
 /** Fabric and pods' address 10.X comes from 127.X, so that the server's audit log tells them apart. */
-function loopbackOf(address: string | undefined): { readonly localAddress?: string } {
-  const [, rest] = /^(?:::ffff:)?10\.(.+)$/.exec(address ?? "") ?? [];
+function loopbackOf(address: string): { readonly localAddress?: string } {
+  const [, rest] = /^10\.(.+)$/.exec(address) ?? [];
   return rest === undefined ? {} : { localAddress: `127.${rest}` };
 }
