@@ -181,6 +181,20 @@ describe("the process over the wire", () => {
     expect(await mic.ended).toBe(0);
   });
 
+  test("the lease is renewed however many writes wait", async () => {
+    const many = Array.from({ length: 100 }, (_, at) => `one-of-many-${at}`);
+    await Promise.all(many.map((name) => cluster.pod(name, "vm", "identity2")));
+    // More writes than there are connections, and together slower than the lease lasts.
+    const remove = cluster.emulator.faults.add({ verb: "create", resource: "azureassignedidentities", latencyMs: 400 });
+    const mic = run("--createDeleteBatch=100", "--leader-election-duration=2s");
+    await until(async () => expect(Object.keys(await cluster.statuses()).length).toBeGreaterThanOrEqual(many.length));
+    remove();
+    expect(mic.log()).toContain("started leading");
+    expect(mic.log()).not.toContain("stopped leading");
+    mic.child.kill("SIGTERM");
+    expect(await mic.ended).toBe(0);
+  });
+
   test("what is wrong with the command line is said at once, all of it", async () => {
     const mic = run("--syncRetryDuration=x", "--nonsense");
     expect(await mic.ended).toBe(1);

@@ -38,13 +38,16 @@ runMain(async (signal) => {
   log.info({}, `running MIC in namespaced mode: ${settings.forceNamespaced}`);
 
   const agent = userAgent({ component: "MIC", ...BUILD, custom: flags["custom-user-agent"] });
-  const transport = transportFromKubeConfig(loadKubeConfig(flags.kubeconfig || undefined), { userAgent: agent });
+  const kubeConfig = loadKubeConfig(flags.kubeconfig || undefined);
+  const transport = transportFromKubeConfig(kubeConfig, { userAgent: agent });
+  const leases = transportFromKubeConfig(kubeConfig, { userAgent: agent });
   const endpoint = cloud.resourceManager.replace(/\/+$/, "");
   const credential = createCredential(cloudConfig, cloud);
   const metrics = new MicMetrics();
   const mic = new Mic(
     {
       transport,
+      leases,
       arm: new AzureArm(credential, {
         endpoint,
         userAgent: agent,
@@ -77,6 +80,6 @@ runMain(async (signal) => {
   log.info({}, "shutting down");
   await mic.stop();
   await Promise.all([probes.close(), scrape.close()]);
-  await transport.close();
+  await Promise.all([transport.close(), leases.close()]);
   return 0;
 });

@@ -22,6 +22,8 @@ export interface MicSettings extends TermSettings {
 
 export interface MicPorts {
   readonly transport: KubeTransport;
+  /** For the Lease alone, so that a renewal waits behind no other request; absent: `transport`. */
+  readonly leases?: KubeTransport;
   readonly arm: Arm;
   readonly directory?: IdentityDirectory;
   readonly metrics: MicMetrics;
@@ -46,14 +48,14 @@ export class Mic {
   #started: Promise<void> | undefined;
 
   constructor(ports: MicPorts, settings: MicSettings) {
-    const { transport, metrics, log, clock, random } = ports;
+    const { transport, leases = transport, metrics, log, clock, random } = ports;
     this.#log = log;
     this.#world = new World({ forceNamespaced: settings.forceNamespaced });
     this.#caches = new Caches({ transport, world: this.#world, log, clock, random });
     this.#events = new EventRecorder({ transport, component: EVENT_COMPONENT, clock });
     const margin = Math.min(LEASE_MARGIN_MS, settings.lease.durationMs / 5);
     this.#elector = new LeaderElector({
-      transport,
+      transport: leases,
       namespace: settings.lease.namespace,
       name: settings.lease.name,
       identity: settings.lease.identity,
