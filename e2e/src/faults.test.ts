@@ -162,12 +162,11 @@ test("history is compacted while MIC and NMI are cut off: they read everything a
 });
 
 test("the API server has had enough of MIC and NMI, 429 with Retry-After: they wait and then catch up", async () => {
-  const end = await overload(cluster.transport, cluster.control, ["podid-mic", "podid-nmi"]);
+  const end = await overload(cluster, ["podid-mic", "podid-nmi"]);
   try {
+    await cluster.control.cutWatches(real ? { peer: "10.99." } : {});
     await pod("patient");
     await until("requests are refused", async () => {
-      await cluster.control.cutWatches(real ? { peer: "10.99." } : {});
-      await new Promise((resolve) => setTimeout(resolve, 300));
       const requests = await cluster.control.kubeRequests({ status: "429" });
       const users = new Set(requests.map(({ user }) => user));
       return users.size === 2;

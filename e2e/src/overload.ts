@@ -1,22 +1,24 @@
+import { readFileSync } from "node:fs";
+import type { ClientRequest } from "node:http";
+import { request } from "node:https";
+import { join } from "node:path";
 import { ResourceClient } from "@podid/kube";
-import type { KubeTransport } from "@podid/kube";
 import { API_SERVER } from "./api-server.ts";
-import type { Control } from "./control.ts";
+import type { Cluster } from "./cluster.ts";
 
 const NAMESPACE = "kube-system";
 const NAME = "podid-e2e-overload";
 const API = { group: "flowcontrol.apiserver.k8s.io", version: "v1", namespaced: false };
 
 /**
- * Lets the API server answer requests of some ServiceAccounts with 429 and Retry-After: the emulator all of them, by a
- * fault; a real one by its priority and fairness, which serves one at a time for them all and refuses the others.
- * @returns what ends it
+ * Lets the API server answer every request of some ServiceAccounts with 429 and Retry-After: the emulator by a fault, a
+ * real one by its priority and fairness, which gives them a share of nothing. @returns what ends it
  */
 export async function overload(
-  transport: KubeTransport,
-  control: Control,
-  accounts: readonly string[],
+  cluster: Cluster,
+  accounts: readonly [string, ...string[]],
 ): Promise<() => Promise<void>> {
+  const { control, transport } = cluster;
   if (API_SERVER === "emulator") {
     for (const account of accounts) {
       const user = `system:serviceaccount:${NAMESPACE}:${account}`;
@@ -59,8 +61,33 @@ export async function overload(
       ],
     },
   });
+  const occupied = await occupy(cluster, accounts[0]);
   return async () => {
+    occupied.destroy();
     await schemas.delete(NAME);
     await levels.delete(NAME);
   };
+}
+
+/** Even without a share one request is served when no other is: this one never ends, because its body does not. */
+async function occupy({ sandbox }: Cluster, account: string): Promise<ClientRequest> {
+  const { kubeUrl, directory } = sandbox.state;
+  const headers = {
+    authorization: `Bearer ${readFileSync(join(directory, `${account}.token`), "utf8")}`,
+    "content-type": "application/json",
+    "content-length": 1000,
+  };
+  for (;;) {
+    const endless = request(`${kubeUrl}/api/v1/namespaces/default/events`, {
+      method: "POST",
+      headers,
+      rejectUnauthorized: false,
+      agent: false,
+    });
+    endless.on("error", () => undefined).write("{");
+    const refused = new Promise<"refused">((resolve) => endless.once("response", () => resolve("refused")));
+    const served = new Promise<"served">((resolve) => setTimeout(resolve, 500, "served"));
+    if ((await Promise.race([refused, served])) === "served") return endless;
+    endless.destroy();
+  }
 }
