@@ -177,9 +177,10 @@ export class ControlPlane {
   /** Every line of the audit log so far. */
   async audit(): Promise<unknown[]> {
     const text = await readFile(join(this.directory, "audit.log"), "utf8");
+    // What follows the last line break is empty, or a line that is being written.
     return text
       .split("\n")
-      .filter((line) => line !== "")
+      .slice(0, -1)
       .map((line): unknown => JSON.parse(line));
   }
 
