@@ -1,4 +1,4 @@
-import type { KubeTransport } from "@podid/kube";
+import type { KubeTransport, WatchEvent } from "@podid/kube";
 
 export interface WatchRequest {
   readonly path: string;
@@ -24,16 +24,28 @@ export class WatchTraffic {
 
   async #follow(transport: KubeTransport, { path, query }: WatchRequest): Promise<void> {
     const { signal } = this.#stop;
-    const lines = await transport.stream({ method: "GET", path, query, signal });
-    void this.#count(lines).catch((error: unknown) => {
+    const open = (from: WatchRequest["query"]): Promise<AsyncIterable<unknown>> =>
+      transport.stream({ method: "GET", path, query: from, signal });
+    const { sendInitialEvents: _initial, resourceVersionMatch: _match, ...onward } = query;
+    const first = await open(query);
+    const count = async (): Promise<void> => {
+      let version = await this.#count(first);
+      // The server ends watches when it likes; a reflector goes on from where it was.
+      while (!signal.aborted) version = await this.#count(await open({ ...onward, resourceVersion: version }), version);
+    };
+    void count().catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
   }
 
-  async #count(lines: AsyncIterable<unknown>): Promise<void> {
+  /** @returns the version of the last event */
+  async #count(lines: AsyncIterable<unknown>, from = ""): Promise<string> {
+    let version = from;
     for await (const line of lines) {
       this.events += 1;
       this.bytes += JSON.stringify(line).length + 1;
+      version = (line as WatchEvent).object.metadata.resourceVersion ?? version;
     }
+    return version;
   }
 }
