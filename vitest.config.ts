@@ -17,6 +17,8 @@ export default defineConfig({
             "tools/src/**/*.test.ts",
           ],
           testTimeout: 20_000,
+          // The default of a second is nothing on two busy cores.
+          expect: { poll: { timeout: 15_000 } },
         },
       },
       {
