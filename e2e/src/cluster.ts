@@ -55,8 +55,9 @@ export class Cluster {
     this.events = new ResourceClient(this.transport, RESOURCES.events);
   }
 
-  static async start(flags: readonly string[] = []): Promise<Cluster> {
-    return new Cluster(await SandboxProcess.start(flags));
+  /** `env` reaches every process of the sandbox. */
+  static async start(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Cluster> {
+    return new Cluster(await SandboxProcess.start(flags, env));
   }
 
   async stop(): Promise<void> {

@@ -40,7 +40,7 @@ export class SandboxProcess {
   }
 
   /** Resolves when the sandbox says that it is up. @throws with everything it printed when it ends before */
-  static async start(flags: readonly string[] = []): Promise<SandboxProcess> {
+  static async start(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<SandboxProcess> {
     const directory = mkdtempSync(join(tmpdir(), "podid-e2e-"));
     const stateFile = join(directory, "sandbox.json");
     const child = spawn(
@@ -48,6 +48,7 @@ export class SandboxProcess {
       [PODID, "sandbox", "up", "--api-server", API_SERVER, "--state-file", stateFile, ...flags],
       {
         stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...env },
       },
     );
     let output = "";

@@ -348,6 +348,25 @@ test("a rotated client certificate is used for new connections", async () => {
   expect(await transport.request({ method: "GET", path: "/" })).toBe("second");
 });
 
+test("a rotated CA is trusted, and the server's new certificate with it", async () => {
+  const path = await folder();
+  await replace(join(path, "ca.crt"), authority.ca);
+  const server = https.createServer(serverCert, (_, response) => void response.end("1"));
+  const clock = new FakeClock();
+  const text = kubeconfig(await listen(server), {}, { "certificate-authority": "ca.crt" });
+  const transport = opened(transportFromKubeConfig(parseNodeKubeConfig(text, { directory: path, clock })));
+  const ask = () => transport.request({ method: "GET", path: "/" });
+  expect(await ask()).toBe(1);
+  const successor = await testAuthority();
+  const renewed = await successor.issue("server");
+  server.setSecureContext(renewed);
+  server.closeAllConnections();
+  await expect(ask()).rejects.toMatchObject({ status: 0, reason: "NetworkError" });
+  await replace(join(path, "ca.crt"), authority.ca + successor.ca);
+  clock.advance(10_000);
+  expect(await ask()).toBe(1);
+});
+
 test("a rotated token file is read again after ten seconds, at once after a 401, and outlives a moment without file", async () => {
   const path = join(await folder(), "token");
   await replace(path, "one\n");
