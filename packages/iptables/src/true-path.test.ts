@@ -33,9 +33,9 @@ const unshare = [
   "--kill-child",
 ];
 
-/** Some kernels have only one of the two. */
+/** Some kernels have only one of the two, and in a user namespace iptables-legacy-save is not told which tables there are. */
 function hasBackend(backend: string): boolean {
-  const script = `${MOUNT_SCRIPT}; iptables-${backend} -t nat -N probe && iptables-${backend} -t mangle -N probe`;
+  const script = `${MOUNT_SCRIPT}; iptables-${backend} -t nat -N probe && iptables-${backend} -t mangle -N probe && iptables-${backend}-save | grep -q probe`;
   const tried = spawnSync("unshare", [...unshare, "sh", "-c", script], {
     env,
     encoding: "utf8",
