@@ -164,11 +164,11 @@ export class Cluster {
   /** Asks for tokens in a pod for a while, one after the other: whose tokens came how often, and what else. */
   async hammer(pod: string, milliseconds: number): Promise<Record<string, number>> {
     const program = join(import.meta.dirname, "../programs/ask-for-tokens.ts");
-    const { code, stdout, stderr } = await this.control.exec({ pod }, [
-      process.execPath,
-      program,
-      String(milliseconds),
-    ]);
+    const { code, stdout, stderr } = await this.control.exec(
+      { pod },
+      [process.execPath, program, String(milliseconds)],
+      milliseconds + 60_000,
+    );
     if (code !== 0) throw new Error(`the requests from ${pod} could not be made: ${stderr}`);
     return JSON.parse(stdout) as Record<string, number>;
   }

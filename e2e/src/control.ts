@@ -44,10 +44,11 @@ export class Control {
   exec(
     target: { readonly pod: string; readonly namespace?: string } | { readonly node: string },
     command: readonly string[],
+    timeoutMs = 60_000,
   ): Promise<CommandResult> {
     const path =
       "node" in target ? `/nodes/${target.node}/exec` : `/pods/${target.namespace ?? "default"}/${target.pod}/exec`;
-    return this.#request("POST", path, { command });
+    return this.#request("POST", path, { command, timeoutMs });
   }
 
   /** Requests to the emulated cloud, oldest first. */
