@@ -1,6 +1,7 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";
+import type { Metafile } from "esbuild";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -11,6 +12,13 @@ export type App = (typeof APPS)[number];
 // Some CommonJS dependencies call require() for Node's own modules.
 const BANNER = `import { createRequire as podidCreateRequire } from "node:module"; const require = podidCreateRequire(import.meta.url);`;
 
+/** What `--version` says of a bundle that is shipped. */
+export interface BundleStamp {
+  readonly commit: string;
+  /** ISO 8601. */
+  readonly date: string;
+}
+
 /**
  * Bundles an app from its sources into one ESM file, `apps/NAME/dist/NAME.mjs`, unless that file is newer than every source in it.
  * @returns the file's path
@@ -18,6 +26,13 @@ const BANNER = `import { createRequire as podidCreateRequire } from "node:module
 export async function bundleApp(app: App): Promise<string> {
   const outfile = join(ROOT, "apps", app, "dist", `${app}.mjs`);
   if (await isFresh(outfile)) return outfile;
+  const metafile = await bundle(app, outfile);
+  await writeFile(inputsFile(outfile), JSON.stringify(Object.keys(metafile.inputs)));
+  return outfile;
+}
+
+/** Bundles an app into `outfile`, whatever is there. */
+export async function bundle(app: App, outfile: string, stamp?: BundleStamp): Promise<Metafile> {
   const { metafile } = await build({
     entryPoints: [join(ROOT, "apps", app, "src/main.ts")],
     outfile,
@@ -33,9 +48,11 @@ export async function bundleApp(app: App): Promise<string> {
     metafile: true,
     logLevel: "warning",
     absWorkingDir: ROOT,
+    ...(stamp !== undefined && {
+      define: { __PODID_COMMIT__: JSON.stringify(stamp.commit), __PODID_DATE__: JSON.stringify(stamp.date) },
+    }),
   });
-  await writeFile(inputsFile(outfile), JSON.stringify(Object.keys(metafile.inputs)));
-  return outfile;
+  return metafile;
 }
 
 /** Written after the bundle, so that an interrupted build counts as stale. */

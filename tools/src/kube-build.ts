@@ -5,16 +5,21 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 /**
- * `npm run kube:build`: kube-apiserver and etcd from the Go modules that tools/kube/go.mod pins.
- * The folder that holds them is printed last; hand it on as KUBEBUILDER_ASSETS, the convention of envtest.
+ * `npm run kube:build`: kube-apiserver and etcd from the Go modules that tools/kube/go.mod pins; with `-- --node` also what a
+ * whole node needs. The folder that holds them is printed last; hand it on as KUBEBUILDER_ASSETS, the convention of envtest.
  */
 const MODULE = join(import.meta.dirname, "../kube");
 const CACHE = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
 const GO_FLAGS = ["-trimpath", "-gcflags=all=-dwarf=false"];
-const PROGRAMS = [
+const API_SERVER = [
   { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver" },
   { name: "etcd", package: "go.etcd.io/etcd/server/v3" },
-] as const;
+];
+const NODE = ["kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"].map((name) => ({
+  name,
+  package: `k8s.io/kubernetes/cmd/${name}`,
+}));
+const PROGRAMS = process.argv.includes("--node") ? [...API_SERVER, ...NODE] : API_SERVER;
 
 const go = spawnSync("go", ["version"], { encoding: "utf8" });
 if (go.status !== 0)

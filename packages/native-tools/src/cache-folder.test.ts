@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { cacheFolder } from "./cache-folder.ts";
-import { missingPrograms, PROGRAMS, systemPath } from "./programs.ts";
+import { missingPrograms, SANDBOX_PROGRAMS, systemPath } from "./programs.ts";
 
 let home: string;
 beforeEach(() => {
@@ -37,5 +37,5 @@ test("folders of the system are added behind the user's own", () => {
 
 test("a folder of a program's name is not the program", () => {
   mkdirSync(join(home, "iptables"));
-  expect(missingPrograms(home)).toEqual(PROGRAMS);
+  expect(missingPrograms(home, SANDBOX_PROGRAMS)).toEqual(Object.keys(SANDBOX_PROGRAMS));
 });

@@ -36,10 +36,10 @@ test.for([
 ])("$release", ({ release, debian, command }) => {
   const distribution = parseOsRelease(release);
   expect(isDebianLike(distribution)).toBe(debian);
-  expect(installCommand(distribution, ["iptables", "iptables-save", "conntrack", "ip"])).toBe(command);
+  expect(installCommand(distribution, ["iptables", "conntrack", "iproute2"])).toBe(command);
 });
 
-test("an unknown distribution gets the names of the programs", () => {
+test("an unknown distribution gets the names of the packages", () => {
   expect(installCommand(parseOsRelease("ID=nixos\nPRETTY_NAME=NixOS"), ["iptables"])).toContain(
     "iptables with the package manager of NixOS",
   );

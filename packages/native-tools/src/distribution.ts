@@ -1,5 +1,3 @@
-import { PACKAGE_OF, type Program } from "./programs.ts";
-
 /** The part of /etc/os-release that matters. */
 export interface Distribution {
   readonly id: string;
@@ -26,9 +24,8 @@ export function isDebianLike(distribution: Distribution): boolean {
   return [distribution.id, ...distribution.idLike].some((id) => id === "debian" || id === "ubuntu");
 }
 
-/** The one command that installs what is missing. */
-export function installCommand(distribution: Distribution, missing: readonly Program[]): string {
-  const debian = [...new Set(missing.map((program) => PACKAGE_OF[program]))];
+/** The one command that installs Debian's packages `debian`, or what the distribution calls them. */
+export function installCommand(distribution: Distribution, debian: readonly string[]): string {
   const family = [distribution.id, ...distribution.idLike];
   const has = (...ids: string[]): boolean => family.some((id) => ids.includes(id));
   const named = (names: Readonly<Record<string, string>>): string =>
@@ -41,5 +38,5 @@ export function installCommand(distribution: Distribution, missing: readonly Pro
     return `sudo pacman -S --needed ${named({ iptables: "iptables-nft", conntrack: "conntrack-tools", mount: "util-linux" })}`;
   if (has("suse", "opensuse", "sles"))
     return `sudo zypper install -y ${named({ conntrack: "conntrack-tools", mount: "util-linux" })}`;
-  return `install the packages that bring ${missing.join(", ")} with the package manager of ${distribution.name}`;
+  return `install the packages that bring ${debian.join(", ")} with the package manager of ${distribution.name}`;
 }

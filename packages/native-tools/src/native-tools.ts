@@ -4,7 +4,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { cacheFolder } from "./cache-folder.ts";
 import { installCommand, isDebianLike, parseOsRelease } from "./distribution.ts";
-import { missingPrograms, PACKAGE_OF, systemPath } from "./programs.ts";
+import { missingPrograms, SANDBOX_PROGRAMS, systemPath } from "./programs.ts";
+import type { ProgramPackages } from "./programs.ts";
 import { unpackTools } from "./unpacked-tools.ts";
 
 export interface NativeTools {
@@ -30,25 +31,28 @@ export class MissingToolsError extends Error {
 }
 
 /**
- * Finds the programs a sandbox needs. What a Debian or Ubuntu lacks is unpacked from the distribution's own packages
+ * Finds the programs a sandbox needs, or other `programs`. What a Debian or Ubuntu lacks is unpacked from the distribution's own packages
  * into the cache, once and without installing anything; `say` gets a line when that happens.
  *
  * @throws MissingToolsError on other systems, and when the packages cannot be had.
  */
 export async function findNativeTools(
-  o: { readonly say?: (line: string) => void; readonly env?: NodeJS.ProcessEnv } = {},
+  o: {
+    readonly programs?: ProgramPackages;
+    readonly say?: (line: string) => void;
+    readonly env?: NodeJS.ProcessEnv;
+  } = {},
 ): Promise<NativeTools> {
-  const env = o.env ?? process.env;
+  const { programs = SANDBOX_PROGRAMS, env = process.env } = o;
   const path = systemPath(env["PATH"]);
-  const missing = missingPrograms(path);
+  const missing = missingPrograms(path, programs);
   if (missing.length === 0) return { path, unpacked: undefined };
   const release = parseOsRelease(existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "");
-  const command = installCommand(release, missing);
-  if (process.platform !== "linux")
-    throw new Error(`a sandbox needs Linux (network namespaces); this is ${process.platform}`);
+  const packages = [...new Set(missing.map((program) => programs[program] ?? program))].toSorted();
+  const command = installCommand(release, packages);
+  if (process.platform !== "linux") throw new Error(`this needs Linux; this is ${process.platform}`);
   const canUnpack = isDebianLike(release) && !missingFrom(path, ["apt-get", "dpkg-deb"]);
   if (!canUnpack) throw new MissingToolsError(missing, command);
-  const packages = [...new Set(missing.map((program) => PACKAGE_OF[program]))].toSorted();
   const key = createHash("sha256").update(packages.join()).digest("hex").slice(0, 8);
   const folder = join(cacheFolder(env), "tools", `${release.id}-${release.version}-${process.arch}-${key}`);
   if (!existsSync(join(folder, "bin"))) {
@@ -62,7 +66,7 @@ export async function findNativeTools(
     }
   }
   const whole = `${join(folder, "bin")}:${path}`;
-  const still = missingPrograms(whole);
+  const still = missingPrograms(whole, programs);
   if (still.length > 0) throw new MissingToolsError(still, command);
   return { path: whole, unpacked: folder };
 }

@@ -1,8 +1,11 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** Everything that a sandbox runs, and the Debian package that brings it. */
-export const PACKAGE_OF = {
+/** Names of programs, and the Debian package that brings each. */
+export type ProgramPackages = Readonly<Record<string, string>>;
+
+/** Everything that a sandbox runs. */
+export const SANDBOX_PROGRAMS: ProgramPackages = {
   ip: "iproute2",
   iptables: "iptables",
   "iptables-save": "iptables",
@@ -11,10 +14,7 @@ export const PACKAGE_OF = {
   unshare: "util-linux",
   nsenter: "util-linux",
   mount: "mount",
-} as const;
-
-export type Program = keyof typeof PACKAGE_OF;
-export const PROGRAMS = Object.keys(PACKAGE_OF) as readonly Program[];
+};
 
 /** Where system programs live; on Debian the last three are not in an ordinary user's PATH. */
 const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
@@ -25,8 +25,9 @@ export function systemPath(path: string | undefined): string {
   return [...folders, ...SYSTEM_FOLDERS.filter((folder) => !folders.includes(folder))].join(":");
 }
 
-export function missingPrograms(path: string): Program[] {
-  return PROGRAMS.filter((program) => !isInstalled(program, path));
+/** Those of `programs` that no folder of `path` holds. */
+export function missingPrograms(path: string, programs: ProgramPackages): string[] {
+  return Object.keys(programs).filter((program) => !isInstalled(program, path));
 }
 
 function isInstalled(program: string, path: string): boolean {
