@@ -6,6 +6,7 @@ import { bundleApp } from "@podid/tools/bundle";
 import { build } from "esbuild";
 import { figure } from "./figure.ts";
 import type { Figure } from "./figure.ts";
+import { requestFigures } from "./requests.ts";
 import type { Sample } from "./start-and-memory.ts";
 
 const TIMES = 5;
@@ -16,6 +17,19 @@ export async function nmiFigures(): Promise<readonly Figure[]> {
   const cluster = await Cluster.start();
   try {
     const node = cluster.vm;
+    const bundleBare = async (entry: string): Promise<string> => {
+      const outfile = join(directory, `${entry}.mjs`);
+      await build({
+        entryPoints: [join(import.meta.dirname, `${entry}.ts`)],
+        outfile,
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+      });
+      return outfile;
+    };
+    const requests = await requestFigures(cluster, () => bundleBare("bare-token"));
     const name = `nmi-${node}`;
     const pid = (await cluster.control.processes()).find((each) => each.name === name)?.pid;
     const [command, environment] = await Promise.all(
@@ -40,21 +54,13 @@ export async function nmiFigures(): Promise<readonly Figure[]> {
       return median(JSON.parse(stdout) as Sample[]);
     };
     const bare = async (entry: string): Promise<Sample> => {
-      const outfile = join(directory, `${entry}.mjs`);
-      await build({
-        entryPoints: [join(import.meta.dirname, `${entry}.ts`)],
-        outfile,
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-      });
-      return measure([process.execPath, outfile], "http://127.0.0.1:8099/readyz");
+      return measure([process.execPath, await bundleBare(entry)], "http://127.0.0.1:8099/readyz");
     };
     const nmi = await measure(command ?? [], "http://127.0.0.1:8080/readyz");
     const fastify = await bare("bare-fastify");
     const http = await bare("bare-http");
     return [
+      ...requests,
       figure("nmi-start", "ms", nmi.milliseconds, fastify.milliseconds),
       figure("nmi-memory-idle", "bytes", nmi.residentBytes, http.residentBytes),
       figure("nmi-memory-idle-anonymous", "bytes", nmi.anonymousBytes, http.anonymousBytes),

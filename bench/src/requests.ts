@@ -1,0 +1,114 @@
+import { join } from "node:path";
+import type { Cluster } from "@podid/e2e/cluster";
+import { figure } from "./figure.ts";
+import type { Figure } from "./figure.ts";
+import type { LoadInput, LoadResult } from "./load.ts";
+
+const METADATA = "169.254.169.254";
+const PATH = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F";
+const BARE_PORT = 8098;
+/** Packets for this port of the metadata address are redirected to the bare server, by the same kind of rule. */
+const BARE_METADATA_PORT = 81;
+const CONNECTIONS = 32;
+const ROUNDS = Number(process.env["PODID_BENCH_ROUNDS"] ?? 3);
+const ROUND_MS = Number(process.env["PODID_BENCH_ROUND_MS"] ?? 5_000);
+const IMDS_MS = 2;
+
+/**
+ * Cached tokens, asked for in a pod and answered by NMI as shipped, beside a bare Fastify route with the same bytes on
+ * the same path: veth, DNAT rule, loopback. Server and load have a core each. The two take turns, and medians count.
+ */
+export async function requestFigures(cluster: Cluster, bundleBare: () => Promise<string>): Promise<readonly Figure[]> {
+  const node = cluster.vm;
+  const on = (command: readonly string[], timeoutMs?: number) => cluster.control.exec({ node }, command, timeoutMs);
+  await cluster.identity("bench", { selector: "bench" });
+  await cluster.pod("bench", { selector: "bench", node });
+  await cluster.nmiReady(node);
+  await cluster.untilAssigned("bench", ["bench"]);
+  const answer = await cluster.token("bench");
+  if (answer.status !== 200) throw new Error(`no token: ${JSON.stringify(answer.body)}`);
+
+  const pid = (await cluster.control.processes()).find(({ name }) => name === `nmi-${node}`)?.pid;
+  await on(["taskset", "--all-tasks", "--cpu-list", "--pid", "0", String(pid)]);
+  const rule = ["PREROUTING", "-d", METADATA, "-p", "tcp", "--dport", String(BARE_METADATA_PORT), "-j", "DNAT"];
+  await on(["iptables", "-t", "nat", "-I", ...rule, "--to-destination", `127.0.0.1:${BARE_PORT}`]);
+  const bundle = await bundleBare();
+  const bare = on(
+    ["taskset", "--cpu-list", "0", process.execPath, bundle, String(BARE_PORT), JSON.stringify(answer.body)],
+    600_000,
+  );
+  const load = async (input: Partial<LoadInput>): Promise<LoadResult> => {
+    const whole = { host: METADATA, port: 80, path: PATH, connections: CONNECTIONS, milliseconds: ROUND_MS, ...input };
+    const program = [process.execPath, join(import.meta.dirname, "load.ts"), JSON.stringify(whole)];
+    const { code, stdout, stderr } = await cluster.control.exec(
+      { pod: "bench" },
+      ["taskset", "--cpu-list", "1", ...program],
+      whole.milliseconds + 60_000,
+    );
+    if (code !== 0) throw new Error(`the load could not be made: ${stderr}`);
+    const result = JSON.parse(stdout) as LoadResult;
+    if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} requests failed`);
+    return result;
+  };
+  const nmiRounds: LoadResult[] = [];
+  const bareRounds: LoadResult[] = [];
+  for (const port of [80, BARE_METADATA_PORT]) await load({ port, milliseconds: 1_500 });
+  for (let round = 0; round < ROUNDS; round++) {
+    nmiRounds.push(await load({}));
+    bareRounds.push(await load({ port: BARE_METADATA_PORT }));
+  }
+  await on(["curl", "--silent", "--max-time", "2", `http://127.0.0.1:${BARE_PORT}/end`]);
+  await bare;
+  const rate = (rounds: readonly LoadResult[]): number =>
+    median(rounds.map(({ requests, seconds }) => requests / seconds));
+  const p = (name: "p50" | "p99", rounds: readonly LoadResult[]): number => median(rounds.map((each) => each[name]));
+  return [
+    figure("nmi-cached-throughput", "requests/s", rate(nmiRounds), rate(bareRounds)),
+    figure("nmi-cached-p50", "ms", p("p50", nmiRounds), p("p50", bareRounds)),
+    figure("nmi-cached-p99", "ms", p("p99", nmiRounds), p("p99", bareRounds)),
+    ...(await uncached(cluster)),
+  ];
+}
+
+/** Resources that nobody asked for before, one after the other and slower than NMI's budget for IMDS. */
+async function uncached(cluster: Cluster): Promise<readonly Figure[]> {
+  await cluster.control.addAzureFault({ match: { service: "imds", operation: "token" }, delayMs: IMDS_MS });
+  const names = ["pod", "node"].flatMap((from) => Array.from({ length: 40 }, (_, n) => `https://bench/${from}${n}`));
+  await cluster.control.addToAzure({ resources: names });
+  const ask = async (target: { pod: string } | { node: string }, extra: string): Promise<number> => {
+    const program = `
+      const { Agent, get } = require("node:http");
+      const agent = new Agent({ keepAlive: true });
+      const one = (n) => new Promise((done, fail) => {
+        const start = performance.now();
+        get({ agent, host: "${METADATA}", headers: { metadata: "true" },
+              path: "/metadata/identity/oauth2/token?api-version=2018-02-01${extra}&resource=https://bench/" + process.argv[1] + n },
+          (answer) => answer.resume().once("end", () => answer.statusCode === 200 ? done(performance.now() - start) : fail(answer.statusCode)));
+      });
+      (async () => {
+        const times = [];
+        for (let n = 0; n < 40; n++) { times.push(await one(n)); await new Promise((go) => setTimeout(go, 130)); }
+        console.log(JSON.stringify(times.slice(5)));
+      })();`;
+    const { code, stdout, stderr } = await cluster.control.exec(target, [
+      process.execPath,
+      "-e",
+      program,
+      "pod" in target ? "pod" : "node",
+    ]);
+    if (code !== 0) throw new Error(stderr);
+    return median(JSON.parse(stdout) as number[]);
+  };
+  const { spec } = (await cluster.identities.get("bench", "default")) as { spec?: { clientID?: string } };
+  const throughNmi = await ask({ pod: "bench" }, "");
+  const direct = await ask({ node: cluster.vm }, `&client_id=${spec?.clientID}`);
+  await cluster.control.clearAzureFaults();
+  return [
+    figure("nmi-uncached-p50", "ms", throughNmi, direct),
+    figure("nmi-uncached-added-p50", "ms", throughNmi - direct),
+  ];
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
