@@ -2,13 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { findAssets } from "@podid/kube-control-plane";
-import {
-  findNativeTools,
-  MissingToolsError,
-  MOUNT_SCRIPT,
-  NamespacesForbiddenError,
-  probeNamespaces,
-} from "@podid/native-tools";
+import { findIsolation, type Isolation } from "@podid/native-tools";
 import { bundleApp } from "@podid/tools/bundle";
 import { beforeAll, describe, expect, test } from "vitest";
 import { MANAGED_NMI, MIC, NMI, renderedRbac } from "./rights-cluster.ts";
@@ -24,41 +18,21 @@ interface Run {
   readonly problem?: string;
 }
 
-type Place = { readonly path: string; readonly unshare: readonly string[] };
-
 /** Where the scenario can run, or why it cannot. */
-async function place(): Promise<Place | string> {
+async function place(): Promise<Isolation | string> {
   if ((await findAssets(process.env)) === undefined)
     return "KUBEBUILDER_ASSETS is not set; `npm run kube:build` prints what to set it to";
-  try {
-    const { path } = await findNativeTools();
-    return { path, unshare: probeNamespaces(path).userNamespace ? ["--user", "--map-root-user"] : [] };
-  } catch (error) {
-    if (error instanceof NamespacesForbiddenError || error instanceof MissingToolsError) return error.message;
-    throw error;
-  }
+  return findIsolation();
 }
 
-async function run({ path, unshare }: Place): Promise<Run> {
+async function run(isolation: Isolation): Promise<Run> {
   const bundles = [await bundleApp("mic"), await bundleApp("nmi")];
-  const { stdout } = await promisify(execFile)(
-    "unshare",
-    [
-      ...unshare,
-      "--net",
-      "--mount",
-      "--pid",
-      "--fork",
-      "--kill-child",
-      "sh",
-      "-c",
-      `${MOUNT_SCRIPT}; exec "$0" "$@"`,
-      process.execPath,
-      join(import.meta.dirname, "../programs/rights-run.ts"),
-      ...bundles,
-    ],
-    { env: { ...process.env, PATH: path }, maxBuffer: 2 ** 26, timeout: 110_000 },
-  );
+  const program = join(import.meta.dirname, "../programs/rights-run.ts");
+  const { stdout } = await promisify(execFile)("unshare", isolation.args(process.execPath, program, ...bundles), {
+    env: isolation.env,
+    maxBuffer: 2 ** 26,
+    timeout: 110_000,
+  });
   return JSON.parse(stdout) as Run;
 }
 

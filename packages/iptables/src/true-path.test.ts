@@ -1,58 +1,24 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import {
-  findNativeTools,
-  MissingToolsError,
-  MOUNT_SCRIPT,
-  NamespacesForbiddenError,
-  probeNamespaces,
-  type NamespaceMode,
-} from "@podid/native-tools";
+import { findIsolation, type Isolation } from "@podid/native-tools";
 import { expect, test } from "vitest";
 
-/** What to run with, or `undefined` after saying why this machine cannot. */
-async function prepare(): Promise<{ path: string; mode: NamespaceMode } | undefined> {
-  try {
-    const { path } = await findNativeTools();
-    return { path, mode: probeNamespaces(path) };
-  } catch (error) {
-    if (!(error instanceof NamespacesForbiddenError || error instanceof MissingToolsError)) throw error;
-    process.stderr.write(`skipped: ${error.message}\n`);
-    return undefined;
-  }
-}
-
-const ready = await prepare();
-const env = { ...process.env, PATH: ready?.path };
-const unshare = [
-  ...(ready?.mode.userNamespace === true ? ["--user", "--map-root-user"] : []),
-  "--net",
-  "--mount",
-  "--pid",
-  "--fork",
-  "--kill-child",
-];
+const isolation = await findIsolation();
 
 /** Some kernels have only one of the two, and in a user namespace iptables-legacy-save is not told which tables there are. */
-function hasBackend(backend: string): boolean {
-  const script = `${MOUNT_SCRIPT}; iptables-${backend} -t nat -N probe && iptables-${backend} -t mangle -N probe && iptables-${backend}-save | grep -q probe`;
-  const tried = spawnSync("unshare", [...unshare, "sh", "-c", script], {
-    env,
-    encoding: "utf8",
-  });
-  if (tried.status !== 0) process.stderr.write(`skipped: iptables-${backend} does not work here: ${tried.stderr}\n`);
-  return tried.status === 0;
+function hasBackend(backend: string, place: Isolation): boolean {
+  const script = `iptables-${backend} -t nat -N probe && iptables-${backend} -t mangle -N probe && iptables-${backend}-save | grep -q probe`;
+  return spawnSync("unshare", place.args("sh", "-c", script), { env: place.env }).status === 0;
 }
 
 test.for([{ backend: "nft" }, { backend: "legacy" }])(
   "a pod's requests on the true path, $backend",
   ({ backend }, context) => {
-    context.skip(ready === undefined, "no namespaces or no iptables here");
-    context.skip(!hasBackend(backend), `iptables-${backend} does not work here`);
+    if (typeof isolation === "string") return context.skip(isolation);
+    context.skip(!hasBackend(backend, isolation), `iptables-${backend} does not work here`);
     const program = join(import.meta.dirname, "../test/true-path.ts");
-    const script = `${MOUNT_SCRIPT}; exec "$0" "$@"`;
-    const run = spawnSync("unshare", [...unshare, "sh", "-c", script, process.execPath, program, backend], {
-      env,
+    const run = spawnSync("unshare", isolation.args(process.execPath, program, backend), {
+      env: isolation.env,
       encoding: "utf8",
       timeout: 19_000,
     });
