@@ -1,6 +1,5 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Registry } from "prom-client";
 
 /** Named checks; each returns why it fails, or undefined. */
 export type Checks = Readonly<Record<string, () => string | undefined>>;
@@ -36,11 +35,17 @@ export function startProbes(
   });
 }
 
+/** What can be scraped: a registry of prom-client, or anything like it. */
+export interface Scraped {
+  readonly contentType: string;
+  metrics(): string | Promise<string>;
+}
+
 /**
  * Serves `/metrics` of one registry in Prometheus' text format.
  * @throws when the address cannot be listened on
  */
-export function startMetrics(options: Address & { readonly registry: Registry }): Promise<Endpoint> {
+export function startMetrics(options: Address & { readonly registry: Scraped }): Promise<Endpoint> {
   return serve(options, {
     "/metrics": async () => ({
       status: 200,
