@@ -18,6 +18,14 @@ export const ASSIGNED_IDENTITY_FINALIZER = "azureassignedidentity.finalizers.aad
 export const POD_UID_ANNOTATION = "podid.dev/pod-uid";
 /** On an AzureIdentity: MIC never detaches it. */
 export const KEEP_ANNOTATION = "podid.dev/keep";
+/** On an AzureAssignedIdentity: digest of the identity's spec that its copy was made from, because a schema may have dropped fields of the copy. */
+export const SPEC_DIGEST_ANNOTATION = "podid.dev/identity-spec";
+/** On an AzureIdentityBinding: node pools that hold its identity before any pod needs it, separated by commas; `*` is every node. */
+export const PRE_ASSIGN_ANNOTATION = "podid.dev/pre-assign";
+/** Labels of AKS that name a node's pool; the first that a node carries counts. */
+export const NODE_POOL_LABELS = ["kubernetes.azure.com/agentpool", "agentpool"] as const;
+/** Readiness gate and condition of pods: whether every identity that the pod is given is assigned. */
+export const READINESS_GATE = "podid.dev/identity-assigned";
 /** Component name of the events that MIC records. */
 export const EVENT_COMPONENT = "aadpodidentity.k8s.io";
 /** Audience of tokens that Entra accepts as federated assertions. */

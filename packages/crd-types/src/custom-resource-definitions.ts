@@ -57,6 +57,19 @@ const ASSIGNED: PrinterColumn = {
   jsonPath: ".status.assigned",
   description: "Pods for which the identity is ready.",
 };
+const REASON: PrinterColumn = {
+  name: "Reason",
+  type: "string",
+  jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+  description: "Why it is ready or not.",
+};
+const FAILED: PrinterColumn = {
+  name: "Failed",
+  type: "integer",
+  jsonPath: ".status.failed",
+  description: "Pods for which the last attempt failed.",
+  priority: 1,
+};
 const AGE: PrinterColumn = { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" };
 
 const COLUMNS: Readonly<Record<Kind, readonly PrinterColumn[]>> = {
@@ -65,8 +78,10 @@ const COLUMNS: Readonly<Record<Kind, readonly PrinterColumn[]>> = {
     { name: "Type", type: "string", jsonPath: ".spec.type" },
     { name: "ClientID", type: "string", jsonPath: ".spec.clientID" },
     READY,
+    REASON,
     MATCHED,
     ASSIGNED,
+    FAILED,
     { name: "ResourceID", type: "string", jsonPath: ".spec.resourceID", priority: 1 },
     AGE,
   ],
@@ -74,8 +89,10 @@ const COLUMNS: Readonly<Record<Kind, readonly PrinterColumn[]>> = {
     { name: "AzureIdentity", type: "string", jsonPath: ".spec.azureIdentity" },
     { name: "Selector", type: "string", jsonPath: ".spec.selector" },
     READY,
+    REASON,
     MATCHED,
     ASSIGNED,
+    FAILED,
     { name: "Weight", type: "integer", jsonPath: ".spec.weight", priority: 1 },
     AGE,
   ],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { specFingerprint } from "./fingerprint.ts";
+import { specDigest, specFingerprint } from "./fingerprint.ts";
 import type { AzureIdentitySpec } from "./types.ts";
 
 const RID = "/subscriptions/s/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x";
@@ -40,4 +40,10 @@ test("every field that matters makes a difference, and none can pass for another
     { ...base, clientPassword: { namespace: "t" } },
   ];
   expect(new Set(specs.map(specFingerprint)).size).toBe(specs.length);
+});
+
+test("a digest is short and tells fingerprints apart", () => {
+  const digests = ["a", "b", "c"].map((clientID) => specDigest(specFingerprint({ clientID })));
+  expect(new Set(digests).size).toBe(3);
+  expect(digests[0]).toMatch(/^[0-9a-z]{13}$/);
 });

@@ -1,3 +1,4 @@
+import { digest } from "./digest.ts";
 import { parseIdentityResourceId } from "./identity-resource-id.ts";
 import type { AzureIdentitySpec } from "./types.ts";
 
@@ -18,6 +19,11 @@ export function specFingerprint(spec: AzureIdentitySpec): string {
     spec.clientPassword?.name ?? "",
     [...new Set(spec.serviceAccounts)].sort(),
   ]);
+}
+
+/** The fingerprint in 13 characters, to be stored. Two specs may share one, if somebody makes them so: never decide access by it. */
+export function specDigest(fingerprint: string): string {
+  return digest(fingerprint);
 }
 
 function resourceKey(text: string | undefined): string {

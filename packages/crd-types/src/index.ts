@@ -10,7 +10,11 @@ export {
   IDENTITY_TYPE,
   KEEP_ANNOTATION,
   NODE_LABEL,
+  NODE_POOL_LABELS,
   POD_UID_ANNOTATION,
+  PRE_ASSIGN_ANNOTATION,
+  READINESS_GATE,
+  SPEC_DIGEST_ANNOTATION,
   TOKEN_EXCHANGE_AUDIENCE,
   VERSION,
 } from "./constants.ts";
@@ -35,7 +39,7 @@ export type { AssignedIdentityParts } from "./assigned-identity-name.ts";
 export { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource-definitions.ts";
 export type { CustomResourceDefinition, PrinterColumn } from "./custom-resource-definitions.ts";
 export { withoutFinalizer } from "./finalizer.ts";
-export { specFingerprint } from "./fingerprint.ts";
+export { specDigest, specFingerprint } from "./fingerprint.ts";
 export { parseIdentityResourceId } from "./identity-resource-id.ts";
 export type { IdentityResourceId } from "./identity-resource-id.ts";
 export type { JsonObject } from "./json.ts";
@@ -43,6 +47,7 @@ export { KINDS } from "./kind.ts";
 export type { Kind } from "./kind.ts";
 export { parseComputeResourceId, parseProviderId } from "./node-group.ts";
 export type { ComputeResourceId, NodeGroup, NodePlacement } from "./node-group.ts";
+export { preAssignedPools } from "./pre-assigned-pools.ts";
 export { redactClientId } from "./redaction.ts";
 export { fieldError } from "./result.ts";
 export type { FieldError, Result } from "./result.ts";

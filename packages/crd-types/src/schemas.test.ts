@@ -133,8 +133,8 @@ describe("custom resource definitions", () => {
       (spec.versions[0]?.additionalPrinterColumns ?? []).map(({ name }) => name),
     );
     expect(columns).toEqual([
-      ["Type", "ClientID", "Ready", "Pods", "Assigned", "ResourceID", "Age"],
-      ["AzureIdentity", "Selector", "Ready", "Pods", "Assigned", "Weight", "Age"],
+      ["Type", "ClientID", "Ready", "Reason", "Pods", "Assigned", "Failed", "ResourceID", "Age"],
+      ["AzureIdentity", "Selector", "Ready", "Reason", "Pods", "Assigned", "Failed", "Weight", "Age"],
       ["Pod", "Namespace", "Node", "Identity", "Status", "Binding", "Age"],
       [],
     ]);

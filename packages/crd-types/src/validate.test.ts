@@ -169,6 +169,18 @@ describe("bindings", () => {
   });
 });
 
+test.for([
+  ["pool1", []],
+  ["pool1, pool2", []],
+  ["*", []],
+  ["", ["metadata.annotations[podid.dev/pre-assign]"]],
+  ["pool 1", ["metadata.annotations[podid.dev/pre-assign]"]],
+] as const)("a binding that is assigned before pods need it, to %j", ([value, want]) => {
+  const annotations = { "podid.dev/pre-assign": value };
+  const object = { metadata: { ...metadata, annotations }, spec: { azureIdentity: "a", selector: "s" } };
+  expect(fieldsOf(validateBinding(object))).toEqual(want);
+});
+
 describe("assigned identities", () => {
   const reference = { metadata: { name: "i" } };
   const spec = {

@@ -42,6 +42,10 @@ export class SelectorGroup {
     return this.members.size === 0 && this.#cohorts.size === 0;
   }
 
+  get hasPods(): boolean {
+    return this.#cohorts.size > 0;
+  }
+
   add(entry: BindingEntry): void {
     this.members.add(entry);
     if (entry.reach === "all") this.#wide.add(entry);
@@ -69,6 +73,10 @@ export class SelectorGroup {
     return this.#cohorts.get(namespace)?.get(serviceAccountName);
   }
 
+  get cohorts(): Iterable<Cohort> {
+    return this.#cohorts.values().flatMap((local) => local.values());
+  }
+
   addCohort(cohort: Cohort): void {
     const local = this.#cohorts.get(cohort.namespace) ?? new Map<string, Cohort>();
     this.#cohorts.set(cohort.namespace, local.set(cohort.serviceAccountName, cohort));
@@ -81,7 +89,7 @@ export class SelectorGroup {
 
   /** The cohorts that a binding of this group can matter to. */
   reachedBy({ record, reach }: BindingEntry): Iterable<Cohort> {
-    if (reach === "all") return this.#cohorts.values().flatMap((local) => local.values());
+    if (reach === "all") return this.cohorts;
     return (reach === "namespace" && this.#cohorts.get(record.namespace)?.values()) || [];
   }
 }

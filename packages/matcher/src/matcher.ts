@@ -1,4 +1,6 @@
 import { assignmentOf } from "./assignment.ts";
+import { explainBinding } from "./binding-explanation.ts";
+import type { BindingExplanation } from "./binding-explanation.ts";
 import { SelectorGroup } from "./cohort.ts";
 import type { BindingEntry, Cohort, PodEntry, Reach } from "./cohort.ts";
 import { DeltaBuilder, NO_CHANGE, grantChanges, isUnchanged } from "./delta.ts";
@@ -8,6 +10,7 @@ import { ExceptionIndex } from "./exceptions.ts";
 import { explainPod, explainUnknownPod } from "./explanation.ts";
 import type { Explanation } from "./explanation.ts";
 import type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, PodRecord } from "./records.ts";
+import { Spellings } from "./spellings.ts";
 import { grantsOf, judge } from "./verdict.ts";
 import type { Grant, PodKind, Rules } from "./verdict.ts";
 
@@ -35,6 +38,8 @@ export class Matcher {
   readonly #bindingsByIdentity = new Map<string, Set<BindingEntry>>();
   readonly #groups = new Map<string, SelectorGroup>();
   readonly #exceptions = new ExceptionIndex();
+  /** Labels of pods. */
+  readonly #spellings = new Spellings();
 
   constructor({ forceNamespaced = false }: MatcherOptions = {}) {
     const identityOf = (binding: BindingRecord): IdentityRecord | undefined =>
@@ -149,6 +154,19 @@ export class Matcher {
     });
   }
 
+  /** What a binding comes to; `undefined` for an unknown one. Costs what depends on its selector. */
+  explainBinding(namespace: string, name: string): BindingExplanation | undefined {
+    const binding = this.#bindings.get(`${namespace}/${name}`)?.record;
+    if (binding === undefined) return undefined;
+    const { selector } = binding;
+    return explainBinding({
+      binding,
+      group: selector === "" ? undefined : this.#groups.get(selector),
+      nearMisses: selector === "" ? [] : this.#spellings.othersOf(selector),
+      rules: this.#rules,
+    });
+  }
+
   #identityChanged(key: string): MatchDelta {
     const stale = new Set<Cohort>();
     for (const entry of this.#bindingsByIdentity.get(key) ?? []) {
@@ -222,6 +240,7 @@ export class Matcher {
     const group = this.#group(selector);
     const known = group.cohort(pod);
     if (known !== undefined) return known;
+    if (!group.hasPods) this.#spellings.add(selector);
     const { namespace, serviceAccountName } = pod;
     const cohort: Cohort = {
       selector,
@@ -239,6 +258,7 @@ export class Matcher {
     if (cohort.pods.size > 0) return;
     const group = this.#groups.get(cohort.selector);
     group?.deleteCohort(cohort);
+    if (group?.hasPods !== true) this.#spellings.delete(cohort.selector);
     if (group?.isEmpty === true) this.#groups.delete(cohort.selector);
   }
 }

@@ -3,6 +3,7 @@ import {
   BEHAVIOR_NAMESPACED,
   KEEP_ANNOTATION,
   parseIdentityResourceId,
+  preAssignedPools,
   specFingerprint,
   upgradeLegacyObject,
 } from "@podid/crd-types";
@@ -17,8 +18,9 @@ import type { BindingRecord, ExceptionRecord, IdentityRecord } from "./records.t
 export function bindingRecord(object: unknown): BindingRecord | undefined {
   const read = readObject("AzureIdentityBinding", object);
   if (read === undefined) return undefined;
-  const { spec, namespace, name, uid, resourceVersion } = read;
+  const { spec, namespace, name, uid, resourceVersion, annotations } = read;
   const weight = spec["weight"];
+  const preAssign = preAssignedPools(annotations);
   return {
     uid,
     namespace,
@@ -27,6 +29,7 @@ export function bindingRecord(object: unknown): BindingRecord | undefined {
     azureIdentity: stringAt(spec, "azureIdentity") ?? "",
     selector: stringAt(spec, "selector") ?? "",
     weight: typeof weight === "number" && Number.isFinite(weight) ? weight : 0,
+    ...(preAssign.length > 0 && { preAssign }),
   };
 }
 

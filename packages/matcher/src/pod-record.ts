@@ -1,12 +1,15 @@
+import { READINESS_GATE } from "@podid/crd-types";
 import { isObject, objectAt, stringAt, stringMembers } from "./json.ts";
 import type { JsonObject } from "./json.ts";
-import type { PodRecord } from "./records.ts";
+import type { IdentityGate, PodRecord } from "./records.ts";
 
 export interface PodProjectionOptions {
   /** Labels to keep; all when absent. Matching needs `aadpodidbinding` alone, exceptions whatever they name. */
   readonly labels?: readonly string[];
   /** Whether to keep the pod's addresses; `true` when absent. Matching does not need them. */
   readonly podIPs?: boolean;
+  /** Whether to keep when the pod was scheduled; `false` when absent. */
+  readonly scheduledAt?: boolean;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -16,18 +19,19 @@ interface Readers {
   readonly text: (text: string) => string;
   readonly labels: (labels: JsonObject | undefined) => Labels;
   readonly podIPs: (status: JsonObject | undefined) => readonly string[];
+  readonly scheduledAt: boolean;
 }
 
 /** A Pod from the API, reduced to what matching needs; `undefined` when it has no UID, namespace or name. */
 export function podRecord(object: unknown): PodRecord | undefined {
-  return project(object, { text: (text) => text, labels: stringMembers, podIPs: addressesOf });
+  return project(object, { text: (text) => text, labels: stringMembers, podIPs: addressesOf, scheduledAt: true });
 }
 
 /**
  * Like {@link podRecord}, for many pods: what they have in common (namespaces, nodes, ServiceAccounts, label values, and where
  * only certain labels are kept those as a whole) is held once. Every projector has a memory of its own, which is bounded.
  */
-export function createPodProjector({ labels: kept, podIPs = true }: PodProjectionOptions = {}): (
+export function createPodProjector({ labels: kept, podIPs = true, scheduledAt = false }: PodProjectionOptions = {}): (
   object: unknown,
 ) => PodRecord | undefined {
   const text = createPool<string>();
@@ -36,6 +40,7 @@ export function createPodProjector({ labels: kept, podIPs = true }: PodProjectio
     text: intern,
     labels: kept === undefined ? (labels) => internedLabels(labels, intern) : keepingLabels(kept, intern),
     podIPs: podIPs ? addressesOf : () => NO_ADDRESSES,
+    scheduledAt,
   };
   return (object) => project(object, readers);
 }
@@ -53,6 +58,8 @@ function project(object: unknown, readers: Readers): PodRecord | undefined {
   const nodeName = stringAt(spec, "nodeName");
   const phase = stringAt(status, "phase");
   const created = Date.parse(stringAt(metadata, "creationTimestamp") ?? "");
+  const scheduled = readers.scheduledAt ? scheduledAt(status) : undefined;
+  const identityGate = gateOf(spec, status);
   return {
     uid,
     namespace: readers.text(namespace),
@@ -65,7 +72,36 @@ function project(object: unknown, readers: Readers): PodRecord | undefined {
     createdAt: Number.isNaN(created) ? 0 : created,
     serviceAccountName: readers.text(stringAt(spec, "serviceAccountName") ?? ""),
     podIPs: readers.podIPs(status),
+    ...(scheduled !== undefined && { scheduledAt: scheduled }),
+    ...(identityGate !== undefined && { identityGate }),
   };
+}
+
+function gateOf(spec: JsonObject | undefined, status: JsonObject | undefined): IdentityGate | undefined {
+  const declared = objectsIn(spec?.["readinessGates"]).some((gate) => gate["conditionType"] === READINESS_GATE);
+  if (!declared) return undefined;
+  const condition = conditionOf(status, READINESS_GATE);
+  const text = stringAt(condition, "status");
+  return {
+    status: text === "True" || text === "False" || text === "Unknown" ? text : undefined,
+    reason: stringAt(condition, "reason") ?? "",
+    message: stringAt(condition, "message") ?? "",
+  };
+}
+
+function scheduledAt(status: JsonObject | undefined): number | undefined {
+  const condition = conditionOf(status, "PodScheduled");
+  if (condition?.["status"] !== "True") return undefined;
+  const at = Date.parse(stringAt(condition, "lastTransitionTime") ?? "");
+  return Number.isNaN(at) ? undefined : at;
+}
+
+function conditionOf(status: JsonObject | undefined, type: string): JsonObject | undefined {
+  return objectsIn(status?.["conditions"]).find((condition) => condition["type"] === type);
+}
+
+function objectsIn(value: unknown): readonly JsonObject[] {
+  return Array.isArray(value) ? (value as readonly unknown[]).filter(isObject) : [];
 }
 
 function internedLabels(labels: JsonObject | undefined, intern: (text: string) => string): Labels {

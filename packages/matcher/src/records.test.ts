@@ -193,3 +193,36 @@ test("exceptions", () => {
   expect(of({ PodLabels: { a: "b" } })).toEqual({ a: "b" });
   expect(of(undefined)).toEqual({});
 });
+
+describe("what a pod's status adds", () => {
+  const made = (spec: object, conditions: readonly object[]) =>
+    podRecord({ metadata: { uid: "u", namespace: "n", name: "p" }, spec, status: { conditions } });
+
+  test("the readiness gate is there only if the pod declares it", () => {
+    const condition = { type: "podid.dev/identity-assigned", status: "True", reason: "Assigned", message: "m" };
+    const readinessGates = [{ conditionType: "other" }, { conditionType: "podid.dev/identity-assigned" }];
+    expect(made({}, [condition])).not.toHaveProperty("identityGate");
+    expect(made({ readinessGates }, [])?.identityGate).toEqual({ status: undefined, reason: "", message: "" });
+    const gate = { status: "True", reason: "Assigned", message: "m" };
+    expect(made({ readinessGates }, [condition])?.identityGate).toEqual(gate);
+    expect(made({ readinessGates: "nonsense" }, [condition])).not.toHaveProperty("identityGate");
+    expect(made({ readinessGates }, [{ ...condition, status: "Maybe" }])?.identityGate?.status).toBeUndefined();
+  });
+
+  test("when it was scheduled, where that is wanted", () => {
+    const scheduled = { type: "PodScheduled", status: "True", lastTransitionTime: "2026-01-01T00:00:01Z" };
+    expect(made({}, [scheduled])?.scheduledAt).toBe(Date.parse("2026-01-01T00:00:01Z"));
+    expect(made({}, [{ ...scheduled, status: "False" }])).not.toHaveProperty("scheduledAt");
+    expect(made({}, [{ ...scheduled, lastTransitionTime: "?" }])).not.toHaveProperty("scheduledAt");
+    const object = { metadata: { uid: "u", namespace: "n", name: "p" }, status: { conditions: [scheduled] } };
+    expect(createPodProjector()(object)).not.toHaveProperty("scheduledAt");
+    expect(createPodProjector({ scheduledAt: true })(object)).toHaveProperty("scheduledAt");
+  });
+});
+
+test("a binding's node pools, unless there are none", () => {
+  const made = (annotations: object) =>
+    bindingRecord({ metadata: { namespace: "n", name: "b", annotations }, spec: { selector: "s" } });
+  expect(made({ "podid.dev/pre-assign": "a,b" })?.preAssign).toEqual(["a", "b"]);
+  expect(made({ "podid.dev/pre-assign": "" })).not.toHaveProperty("preAssign");
+});

@@ -17,6 +17,18 @@ export interface PodRecord {
   readonly createdAt: number;
   readonly serviceAccountName: string;
   readonly podIPs: readonly string[];
+  /** When the scheduler placed it, in milliseconds since the epoch and whole seconds. Only where a projection keeps it. */
+  readonly scheduledAt?: number;
+  /** Only on pods that declare the readiness gate `podid.dev/identity-assigned`. */
+  readonly identityGate?: IdentityGate;
+}
+
+/** What the condition behind a pod's readiness gate says now. */
+export interface IdentityGate {
+  /** `undefined`: nobody has written the condition yet. */
+  readonly status: "True" | "False" | "Unknown" | undefined;
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** What matching needs of an AzureIdentityBinding. */
@@ -31,6 +43,8 @@ export interface BindingRecord {
   readonly selector: string;
   /** 0 when absent; may be negative. */
   readonly weight: number;
+  /** Node pools that hold the identity before any pod needs it; `["*"]` for every node. Absent: none. */
+  readonly preAssign?: readonly string[];
 }
 
 /** What matching needs of an AzureIdentity. */
