@@ -1,10 +1,12 @@
 import type { ArmProblem, Assigner, AssignOutcome, IdentityRef, LedgerStore, Plan } from "@podid/azure-assigner";
 import type { Clock } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { clientIdMismatches } from "./client-id-mismatch.ts";
 import { isAttachable } from "../assigned/is-attachable.ts";
 import { pair } from "../assigned/pairing.ts";
 import { hasFinalizer } from "../assigned/record.ts";
 import type { Scope, World } from "../world.ts";
+import type { ClientIdMismatch } from "./client-id-mismatch.ts";
 import { backoffMs } from "./observation.ts";
 import type { Observation, Observations, Refusal } from "./observation.ts";
 import type { Protection } from "./protection.ts";
@@ -142,9 +144,16 @@ export class Attacher {
       attached: outcome.state?.attached ?? before.attached,
       owned: outcome.state === undefined ? before.owned : outcome.owned,
       refused,
+      mismatches: this.#mismatches(groupKey, outcome.state?.attached ?? before.attached),
       ...(outcome.problem !== undefined && { blocked: this.#blocked(before, outcome.problem) }),
     };
     observations.set(groupKey, observation);
+  }
+
+  #mismatches(groupKey: string, attached: Observation["attached"]): readonly ClientIdMismatch[] {
+    const { world } = this.#o;
+    const identities = world.assignmentsIn(world.scope(groupKey)).map(({ identity }) => identity);
+    return clientIdMismatches(identities, attached);
   }
 
   #blocked(before: Observation, problem: ArmProblem): NonNullable<Observation["blocked"]> {
