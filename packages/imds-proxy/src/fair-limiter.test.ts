@@ -37,7 +37,7 @@ test("a pod with many requests delays another by one of them", async () => {
   expect(started.slice(0, 3)).toEqual(["greedy", "greedy", "modest"]);
 });
 
-test("never more than rate and burst together in any second", async () => {
+test("never more than the rate in any second, whichever one picks", async () => {
   const clock = new FakeClock();
   const limiter = new FairLimiter({ clock, ratePerSecond: 10, concurrency: 100 });
   const starts: number[] = [];
@@ -45,7 +45,7 @@ test("never more than rate and burst together in any second", async () => {
   await clock.advance(5_000);
   expect(starts).toHaveLength(40);
   for (const start of starts)
-    expect(starts.filter((other) => other >= start && other < start + 1_000).length).toBeLessThanOrEqual(20);
+    expect(starts.filter((other) => other >= start && other < start + 1_000).length).toBeLessThanOrEqual(10);
 });
 
 test("a failing task gives its place back, and a full queue says so at once", async () => {

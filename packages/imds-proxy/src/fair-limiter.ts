@@ -1,10 +1,10 @@
 import type { Clock } from "./clock.ts";
+import type { Limiter } from "./token-source.ts";
 
 export interface FairLimiterOptions {
   readonly clock: Pick<Clock, "monotonicMs" | "setTimeout">;
+  /** Tasks that may start within any second. */
   readonly ratePerSecond: number;
-  /** Tasks that may start at once after a quiet time; default: the rate. */
-  readonly burst?: number;
   readonly concurrency: number;
   /** Waiting tasks per key; default 64. */
   readonly maxQueuedPerKey?: number;
@@ -18,26 +18,26 @@ export class LimiterFullError extends Error {
   }
 }
 
+const SECOND_MS = 1_000;
+
 /**
  * Starts tasks at a limited rate and a limited number at a time. Keys take turns, so one with a thousand tasks delays
- * another by one task, not by a thousand.
+ * another by one task, not by a thousand. The rate holds for every second that one can pick, not on average: IMDS
+ * counts so, and others on the machine ask it too.
  */
-export class FairLimiter {
+export class FairLimiter implements Limiter {
   readonly #options: Required<FairLimiterOptions>;
   /** Insertion order is the order of turns; a key without waiting tasks is absent. */
   readonly #queues = new Map<string, (() => void)[]>();
+  /** When the latest tasks started, oldest first; as many as may start in a second. */
+  readonly #starts: number[] = [];
   #running = 0;
-  #tokens: number;
-  #refilledAt: number;
   #timer: { cancel(): void } | undefined;
 
   constructor(options: FairLimiterOptions) {
-    this.#options = { burst: options.ratePerSecond, maxQueuedPerKey: 64, ...options };
-    this.#tokens = this.#options.burst;
-    this.#refilledAt = this.#options.clock.monotonicMs();
+    this.#options = { maxQueuedPerKey: 64, ...options };
   }
 
-  /** @throws LimiterFullError, at once */
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     await this.#turn(key);
     try {
@@ -59,37 +59,34 @@ export class FairLimiter {
   }
 
   #pump(): void {
-    this.#refill();
     while (this.#running < this.#options.concurrency && this.#queues.size > 0) {
-      if (this.#tokens < 1) return this.#wakeWhenRefilled();
+      const waitMs = this.#waitMs();
+      if (waitMs > 0) return this.#wakeIn(waitMs);
       const next = this.#queues.entries().next().value;
       if (next === undefined) return;
       const [key, queue] = next;
       const start = queue.shift();
       this.#queues.delete(key);
       if (queue.length > 0) this.#queues.set(key, queue);
-      this.#tokens--;
+      this.#starts.push(this.#options.clock.monotonicMs());
       this.#running++;
       start?.();
     }
   }
 
-  #refill(): void {
+  /** Until another task may start. */
+  #waitMs(): number {
     const now = this.#options.clock.monotonicMs();
-    const gained = ((now - this.#refilledAt) * this.#options.ratePerSecond) / 1000;
-    this.#tokens = Math.min(this.#options.burst, this.#tokens + gained);
-    this.#refilledAt = now;
+    while (this.#starts.length > 0 && (this.#starts[0] ?? 0) + SECOND_MS <= now) this.#starts.shift();
+    const oldest = this.#starts[0];
+    return oldest === undefined || this.#starts.length < this.#options.ratePerSecond ? 0 : oldest + SECOND_MS - now;
   }
 
-  #wakeWhenRefilled(): void {
+  #wakeIn(ms: number): void {
     if (this.#timer !== undefined) return;
-    const missing = 1 - this.#tokens;
-    this.#timer = this.#options.clock.setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#pump();
-      },
-      Math.ceil((missing * 1000) / this.#options.ratePerSecond),
-    );
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#pump();
+    }, Math.ceil(ms));
   }
 }

@@ -3,6 +3,9 @@ import type { SourceOutcome } from "./token-source.ts";
 
 const TRANSIENT_RETRIES_MS = [500, 1_000];
 const NOT_FOUND_RETRIES_MS = [500, 1_000, 2_000, 4_000];
+const NOT_YET_RETRIES_MS = [1_000, 2_000, 4_000, 8_000];
+/** A source that wants a longer rest than this has it: the client is told, instead of waiting. */
+const LONGEST_REST_MS = 2_000;
 
 export interface FlightOptions {
   readonly clock: Pick<Clock, "monotonicMs" | "setTimeout">;
@@ -10,6 +13,8 @@ export interface FlightOptions {
   readonly attempt: () => Promise<SourceOutcome>;
   /** Until then (monotonic) "identity not found" means "not yet": IMDS lags ARM. */
   readonly lagUntilMs: number;
+  /** The same for "not yet" of other sources; asked when it is said. */
+  readonly notYetUntilMs?: () => number;
 }
 
 /**
@@ -18,15 +23,25 @@ export interface FlightOptions {
  */
 export class Flight {
   readonly result: Promise<SourceOutcome>;
+  readonly startedMs: number;
+  /** Whoever it was for is gone or has changed: nothing of it may be kept. */
+  void = false;
   readonly #options: FlightOptions;
   #waiters = 0;
   #lagUntilMs: number;
   #delay: { cancel(): void; end(): void } | undefined;
+  #latest: SourceOutcome | undefined;
 
   constructor(options: FlightOptions) {
     this.#options = options;
     this.#lagUntilMs = options.lagUntilMs;
+    this.startedMs = options.clock.monotonicMs();
     this.result = this.#fly();
+  }
+
+  /** What the source said last, while it is being asked again. */
+  get latest(): SourceOutcome | undefined {
+    return this.#latest;
   }
 
   join(lagUntilMs: number): void {
@@ -42,19 +57,39 @@ export class Flight {
   }
 
   async #fly(): Promise<SourceOutcome> {
-    let notFound = 0;
-    let transient = 0;
+    const retries = { notFound: 0, notYet: 0, transient: 0 };
     for (;;) {
       const outcome = await this.#options.attempt();
-      let delayMs: number | undefined;
-      if (outcome.kind === "identity-not-found" && this.#options.clock.monotonicMs() < this.#lagUntilMs) {
-        delayMs = NOT_FOUND_RETRIES_MS[Math.min(notFound++, NOT_FOUND_RETRIES_MS.length - 1)];
-      } else if (outcome.kind === "unavailable") {
-        delayMs = TRANSIENT_RETRIES_MS[transient++];
-      }
+      this.#latest = outcome;
+      const delayMs = this.#delayMs(outcome, retries);
       if (delayMs === undefined || this.#waiters <= 0) return outcome;
       await this.#sleep(delayMs);
       if (this.#waiters <= 0) return outcome;
+    }
+  }
+
+  /** @returns undefined when that was the last word */
+  #delayMs(
+    outcome: SourceOutcome,
+    retries: { notFound: number; notYet: number; transient: number },
+  ): number | undefined {
+    const now = this.#options.clock.monotonicMs();
+    switch (outcome.kind) {
+      case "identity-not-found":
+        return now < this.#lagUntilMs ? step(NOT_FOUND_RETRIES_MS, retries.notFound++) : undefined;
+      case "not-yet":
+        return now < (this.#options.notYetUntilMs?.() ?? -Infinity)
+          ? step(NOT_YET_RETRIES_MS, retries.notYet++)
+          : undefined;
+      case "unavailable": {
+        const delayMs = TRANSIENT_RETRIES_MS[retries.transient++];
+        if (delayMs === undefined || (outcome.retryAfterMs ?? 0) > LONGEST_REST_MS) return undefined;
+        return Math.max(delayMs, outcome.retryAfterMs ?? 0);
+      }
+      case "token":
+      case "mismatch":
+      case "refused":
+        return undefined;
     }
   }
 
@@ -64,4 +99,8 @@ export class Flight {
       this.#delay = { cancel: () => timer.cancel(), end: resolve };
     });
   }
+}
+
+function step(delays: readonly number[], index: number): number | undefined {
+  return delays[Math.min(index, delays.length - 1)];
 }

@@ -5,6 +5,7 @@ export { decide } from "./decide.ts";
 export type { Decision, DecisionRules, WaitReason } from "./decide.ts";
 export { FairLimiter, LimiterFullError } from "./fair-limiter.ts";
 export type { FairLimiterOptions } from "./fair-limiter.ts";
+export type { BrokerStatistics } from "./broker-statistics.ts";
 export { HttpImdsClient, ImdsError } from "./imds-client.ts";
 export type { ImdsAnswer, ImdsClient, ImdsClientOptions } from "./imds-client.ts";
 export { ImdsForwarder } from "./imds-forwarder.ts";
@@ -38,4 +39,13 @@ export { DEFAULT_RULES, TokenService } from "./token-service.ts";
 export type { TokenServiceOptions } from "./token-service.ts";
 export type { TokenCall, TokenServiceRules } from "./assessor.ts";
 export type { TokenFacts, TokenResult } from "./token-result.ts";
-export type { SourceOutcome, SourceRequest, TokenSource } from "./token-source.ts";
+export type { TokenSnapshot } from "./token-snapshot.ts";
+export type {
+  Limiter,
+  NotYet,
+  Refused,
+  SourceOutcome,
+  SourceRequest,
+  TokenSource,
+  Unavailable,
+} from "./token-source.ts";

@@ -12,6 +12,11 @@ export interface TokenAnswer {
   readonly expiresInSeconds: number;
   /** Unix time; undefined when the source did not say. */
   readonly expiresOnSeconds: number | undefined;
+  /**
+   * Tokens of the same application in further tenants. With them the reply is upstream's JSON array, this one first; no
+   * SDK can read that, so sources add them only when somebody asked for it.
+   */
+  readonly auxiliary?: readonly TokenAnswer[];
 }
 
 export type ParsedAnswer =
@@ -78,10 +83,20 @@ export function tokenReply(answer: TokenAnswer, remainingSeconds: number): Reply
   const reply: Reply = {
     status: 200,
     headers: { "content-type": JSON_TYPE },
-    body: answer.head + String(seconds) + answer.tail,
+    body: answer.auxiliary === undefined ? bytes(answer, seconds) : array(answer, answer.auxiliary, seconds),
   };
   replies.set(answer, { seconds, reply });
   return reply;
+}
+
+function bytes({ head, tail }: TokenAnswer, seconds: number): string {
+  return head + String(seconds) + tail;
+}
+
+function array(answer: TokenAnswer, auxiliary: readonly TokenAnswer[], seconds: number): string {
+  const elapsed = answer.expiresInSeconds - seconds;
+  const others = auxiliary.map((other) => bytes(other, Math.max(0, other.expiresInSeconds - elapsed)));
+  return `[${[bytes(answer, seconds), ...others].join(",")}]`;
 }
 
 /**

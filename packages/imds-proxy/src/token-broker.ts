@@ -1,18 +1,28 @@
 import type { IdentityRecord } from "@podid/matcher";
+import { BrokerCounters } from "./broker-statistics.ts";
+import type { BrokerStatistics } from "./broker-statistics.ts";
 import { cacheKey } from "./cache-key.ts";
 import type { Clock } from "./clock.ts";
 import { LimiterFullError } from "./fair-limiter.ts";
-import type { FairLimiter } from "./fair-limiter.ts";
 import { Flight } from "./flight.ts";
+import { PodAllowance } from "./pod-allowance.ts";
 import type { TokenAnswer } from "./token-answer.ts";
 import { freshness, remainingSeconds, tokenEntry } from "./token-entry.ts";
 import type { TokenEntry } from "./token-entry.ts";
-import type { SourceOutcome, SourceRequest, TokenSource } from "./token-source.ts";
+import { readSnapshot, takeSnapshot } from "./token-snapshot.ts";
+import type { TokenSnapshot } from "./token-snapshot.ts";
+import type { Limiter, SourceOutcome, SourceRequest, TokenSource } from "./token-source.ts";
 
 /** IMDS may not know an identity for this long after ARM said it is attached. */
 export const IMDS_LAG_MS = 3 * 60_000;
+/** What a source calls "not yet" is waited for this long after it first said so. */
+const NOT_YET_MS = 5 * 60_000;
 const REFUSED_FOR_MS = 5_000;
 const UNAVAILABLE_FOR_MS = 1_000;
+/** With an old token at hand, a source that is down is left alone for longer. */
+const STALE_FOR_MS = 10_000;
+/** A client that could have the old token waits no longer than this for a new one. */
+const PATIENCE_WITH_TOKEN_MS = 1_000;
 const BYPASS_INTERVAL_MS = 30_000;
 
 export interface BrokerRequest extends SourceRequest {
@@ -38,11 +48,15 @@ export interface TokenBrokerOptions {
   readonly clock: Clock;
   /** 0 to 1. */
   readonly random: () => number;
-  readonly limiter: FairLimiter;
+  /** For sources that have none of their own. */
+  readonly limiter: Limiter;
   /** false: every request asks the source, as upstream did. */
   readonly cache?: boolean;
   /** Tokens kept; default 5 000. */
   readonly maxEntries?: number;
+  /** Calls to sources that one pod may cause; default 60 at once and 4 a second. Cached tokens cost nothing. */
+  readonly podBurst?: number;
+  readonly podRate?: number;
 }
 
 /**
@@ -51,67 +65,83 @@ export interface TokenBrokerOptions {
  */
 export class TokenBroker {
   readonly #options: Required<TokenBrokerOptions>;
+  readonly #allowance: PodAllowance;
+  readonly #counters = new BrokerCounters();
   /** Oldest fetch first. */
   readonly #entries = new Map<string, TokenEntry>();
-  readonly #flights = new Map<string, Flight>();
-  readonly #refusals = new Map<string, { readonly outcome: SourceOutcome; readonly until: number }>();
+  readonly #flights = new Map<string, { readonly flight: Flight; readonly identityUid: string }>();
+  readonly #refusals = new Map<string, Remembered & { readonly outcome: Failure; readonly until: number }>();
+  /** When a source first said "not yet". */
+  readonly #notYet = new Map<string, Remembered & { readonly since: number }>();
   readonly #bypasses = new Map<string, number>();
 
   constructor(options: TokenBrokerOptions) {
-    this.#options = { cache: true, maxEntries: 5_000, ...options };
+    this.#options = { cache: true, maxEntries: 5_000, podBurst: 60, podRate: 4, ...options };
+    const { clock, podBurst: burst, podRate: perSecond } = this.#options;
+    this.#allowance = new PodAllowance({ clock, burst, perSecond });
   }
 
   /** The cached token, without waiting. May start a refresh behind the caller's back. */
   peek(request: BrokerRequest): BrokerResult | undefined {
     if (!this.#options.cache || request.bypassCache) return undefined;
     const key = cacheKey(request.source, request);
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    const now = this.#options.clock.monotonicMs();
-    switch (freshness(entry, now)) {
-      case "fresh":
-        return hit(entry, now, "hit");
-      case "refresh-ahead":
-        entry.attemptedAt = now;
-        void this.#fly(key, request, undefined).result;
-        return hit(entry, now, "hit");
-      case "expiring":
-      case "expired":
-        return undefined;
-    }
+    return key === undefined ? undefined : this.#peek(key, request);
   }
 
-  /** Waits for the token until `signal` aborts; then, and only then, it rejects, with the signal's reason. */
+  /**
+   * Waits for the token until `signal` aborts; then it rejects with the signal's reason, unless there is something
+   * better to tell than that time is over.
+   */
   async get(request: BrokerRequest, signal: AbortSignal): Promise<BrokerResult> {
     const cached = this.peek(request);
     if (cached !== undefined) return cached;
-    const key = cacheKey(request.source, request);
-    if (!this.#options.cache)
-      return this.#conclude(key, request, this.#newFlight(request, request.bypassCache), "off", signal);
-    if (request.bypassCache && this.#mayBypass(key, request.pod.uid)) {
-      // Never joined to a flight that began before it: that one may bring the very token the client wants replaced.
-      return this.#conclude(key, request, this.#fly(key, request, "bypass"), "bypass", signal);
+    let key = cacheKey(request.source, request);
+    if (key === undefined) {
+      const problem = await orAborted(this.#prepare(request), signal);
+      if (problem !== undefined) return this.#counters.counted(problem);
+      key = cacheKey(request.source, request);
+      // Forgotten at that very moment; the next request finds it again.
+      if (key === undefined) return this.#counters.counted(FORGOTTEN);
+      const now = request.bypassCache || !this.#options.cache ? undefined : this.#peek(key, request);
+      if (now !== undefined) return now;
     }
-    if (request.bypassCache) {
-      const ordinary = this.peek({ ...request, bypassCache: false });
-      if (ordinary !== undefined) return ordinary;
-    }
-    const refusal = this.#refusals.get(key);
-    if (refusal !== undefined && refusal.outcome.kind !== "token") {
-      if (this.#options.clock.monotonicMs() < refusal.until) return this.#staleOr(key, refusal.outcome);
-      this.#refusals.delete(key);
-    }
-    const running = this.#flights.get(key);
-    const flight = running ?? this.#fly(key, { ...request, bypassCache: false }, undefined);
-    return this.#conclude(key, request, flight, running === undefined ? "miss" : "joined", signal);
+    return this.#counters.counted(await this.#get(key, request, signal));
   }
 
-  /** Forgets every token of that identity. @returns how many there were */
+  /** Forgets everything of that identity, and what is on its way. @returns how many tokens there were */
   invalidate(identityUid: string): number {
+    for (const [key, { flight, identityUid: uid }] of this.#flights) {
+      if (uid !== identityUid) continue;
+      flight.void = true;
+      this.#flights.delete(key);
+    }
+    forget(this.#refusals, identityUid);
+    forget(this.#notYet, identityUid);
+    return forget(this.#entries, identityUid);
+  }
+
+  /** What counts for one pod alone; its identity's tokens may be others' as well. */
+  forgetPod(podUid: string): void {
+    this.#allowance.forget(podUid);
+    for (const id of this.#bypasses.keys()) if (id.startsWith(`${podUid}\n`)) this.#bypasses.delete(id);
+  }
+
+  /** The tokens, for a successor on this machine; see {@link TokenSnapshot} for where they may go. */
+  export(): TokenSnapshot {
+    return takeSnapshot(this.#entries, this.#options.clock);
+  }
+
+  /**
+   * Takes over a predecessor's tokens; whoever asks for one is authorised by this process as ever. Its own are kept.
+   * @returns how many were of use
+   */
+  import(snapshot: unknown): number {
+    if (!this.#options.cache) return 0;
     let count = 0;
-    for (const [key, entry] of this.#entries) {
-      if (entry.identityUid !== identityUid) continue;
-      this.#entries.delete(key);
+    for (const [key, entry] of readSnapshot(snapshot, this.#options.clock)) {
+      if (this.#entries.size >= this.#options.maxEntries) break;
+      if (this.#entries.has(key)) continue;
+      this.#entries.set(key, entry);
       count++;
     }
     return count;
@@ -121,31 +151,91 @@ export class TokenBroker {
     return this.#entries.size;
   }
 
-  #newFlight(request: BrokerRequest, bypassCache: boolean): Flight {
-    const source: SourceRequest = {
-      pod: request.pod,
-      identity: request.identity,
-      resource: request.resource,
-      capabilities: request.capabilities,
-      bypassCache,
-    };
+  get statistics(): BrokerStatistics {
+    return this.#counters.statistics(this.#entries.size);
+  }
+
+  #peek(key: string, request: BrokerRequest): BrokerResult | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    const now = this.#options.clock.monotonicMs();
+    switch (freshness(entry, now)) {
+      case "fresh":
+        return this.#counters.counted(hit(entry, now, "hit"));
+      case "refresh-ahead":
+        entry.attemptedAt = now;
+        this.#counters.refreshes++;
+        void this.#fly(key, request, undefined).result.catch(() => undefined);
+        return this.#counters.counted(hit(entry, now, "hit"));
+      case "expiring":
+      case "expired":
+        return undefined;
+    }
+  }
+
+  async #prepare(request: BrokerRequest): Promise<BrokerResult | undefined> {
+    if (!this.#mayCall(request)) return TOO_MANY;
+    try {
+      return await request.source.prepare?.(request);
+    } catch (error) {
+      if (error instanceof LimiterFullError) return { kind: "overloaded", message: error.message };
+      throw error;
+    }
+  }
+
+  async #get(key: string, request: BrokerRequest, signal: AbortSignal): Promise<BrokerResult> {
+    if (!this.#options.cache)
+      return this.#conclude(key, request, this.#newFlight(key, request, request.bypassCache), "off", signal);
+    if (request.bypassCache && this.#mayBypass(key, request.pod.uid)) {
+      if (!this.#mayCall(request)) return TOO_MANY;
+      // Never joined to a flight that began before it: that one may bring the very token the client wants replaced.
+      return this.#conclude(key, request, this.#fly(key, request, "bypass"), "bypass", signal);
+    }
+    if (request.bypassCache) {
+      const ordinary = this.#peek(key, { ...request, bypassCache: false });
+      if (ordinary !== undefined) return ordinary;
+    }
+    const refusal = this.#refusals.get(key);
+    if (refusal !== undefined) {
+      if (this.#options.clock.monotonicMs() < refusal.until) return this.#staleOr(key, refusal.outcome);
+      this.#refusals.delete(key);
+    }
+    const running = this.#flights.get(key)?.flight;
+    if (running === undefined && !this.#mayCall(request)) return this.#staleOr(key, TOO_MANY);
+    const flight = running ?? this.#fly(key, { ...request, bypassCache: false }, undefined);
+    return this.#conclude(key, request, flight, running === undefined ? "miss" : "joined", signal);
+  }
+
+  #mayCall({ pod }: BrokerRequest): boolean {
+    return !this.#options.cache || this.#allowance.take(pod.uid);
+  }
+
+  #newFlight(key: string, request: BrokerRequest, bypassCache: boolean): Flight {
+    const { pod, identity, resource, capabilities } = request;
+    const source: SourceRequest = { pod, identity, resource, capabilities, bypassCache };
+    const limiter = request.source.limiter ?? this.#options.limiter;
     return new Flight({
       clock: this.#options.clock,
-      attempt: () => this.#options.limiter.run(request.pod.uid, () => request.source.fetch(source)),
+      attempt: () =>
+        limiter.run(pod.uid, () => {
+          this.#counters.upstream++;
+          return request.source.fetch(source);
+        }),
       lagUntilMs: lagUntil(request),
+      notYetUntilMs: () => this.#notYetSince(key, identity) + NOT_YET_MS,
     });
   }
 
   #fly(key: string, request: BrokerRequest, kind: "bypass" | undefined): Flight {
     const running = this.#flights.get(key);
-    if (running !== undefined && kind === undefined) return running;
-    const flight = this.#newFlight(request, kind === "bypass");
-    this.#flights.set(key, flight);
+    if (running !== undefined && kind === undefined) return running.flight;
+    const flight = this.#newFlight(key, request, kind === "bypass");
+    this.#flights.set(key, { flight, identityUid: request.identity.uid });
     const landed = (): void => {
-      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+      if (this.#flights.get(key)?.flight === flight) this.#flights.delete(key);
     };
     flight.result.then((outcome) => {
-      this.#remember(key, request.identity, outcome);
+      if (!flight.void) this.#remember(key, request.identity, outcome);
       landed();
     }, landed);
     return flight;
@@ -160,23 +250,52 @@ export class TokenBroker {
   ): Promise<BrokerResult> {
     flight.join(lagUntil(request));
     try {
-      const outcome = await orAborted(flight.result, signal);
+      const outcome = await this.#landed(key, flight, how, signal);
+      if (outcome === undefined) return this.#staleOr(key, TOO_SLOW);
       if (outcome.kind !== "token") return this.#staleOr(key, outcome);
       const now = this.#options.clock.monotonicMs();
       const entry = this.#entries.get(key);
       if (entry?.answer === outcome.answer) return hit(entry, now, how);
       return hit(this.#entry(request.identity, outcome.answer), now, how);
     } catch (error) {
-      if (error instanceof LimiterFullError) return { kind: "overloaded", message: error.message };
+      if (error instanceof LimiterFullError) return this.#staleOr(key, { kind: "overloaded", message: error.message });
+      const latest = signal.aborted ? flight.latest : undefined;
+      if (latest?.kind === "not-yet") return { ...latest, pending: true };
       throw error;
     } finally {
       flight.leave();
     }
   }
 
+  /** @returns undefined when it takes longer than one waits who could have the old token */
+  async #landed(
+    key: string,
+    flight: Flight,
+    how: CacheOutcome,
+    signal: AbortSignal,
+  ): Promise<SourceOutcome | undefined> {
+    const { clock } = this.#options;
+    const landing = orAborted(flight.result, signal);
+    const entry = this.#entries.get(key);
+    const patient = how === "bypass" || how === "off" || entry === undefined;
+    if (patient || freshness(entry, clock.monotonicMs()) === "expired") return landing;
+    let timer: { cancel(): void } | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      const leftMs = flight.startedMs + PATIENCE_WITH_TOKEN_MS - clock.monotonicMs();
+      timer = clock.setTimeout(() => resolve(undefined), Math.max(0, leftMs));
+    });
+    try {
+      return await Promise.race([landing, late]);
+    } finally {
+      timer?.cancel();
+      // If the patience is over first, nobody else hears of the abortion.
+      landing.catch(() => undefined);
+    }
+  }
+
   /** A source that is down does not take away a token that is still valid; a refusal does. */
-  #staleOr(key: string, outcome: Exclude<SourceOutcome, { kind: "token" }>): BrokerResult {
-    if (outcome.kind !== "unavailable") return outcome;
+  #staleOr(key: string, outcome: Exclude<BrokerResult, { kind: "token" }>): BrokerResult {
+    if (outcome.kind !== "unavailable" && outcome.kind !== "overloaded") return outcome;
     const now = this.#options.clock.monotonicMs();
     const entry = this.#entries.get(key);
     return entry === undefined || freshness(entry, now) === "expired" ? outcome : hit(entry, now, "stale");
@@ -188,26 +307,44 @@ export class TokenBroker {
     switch (outcome.kind) {
       case "token":
         this.#refusals.delete(key);
+        this.#notYet.delete(key);
         this.#entries.delete(key);
         this.#entries.set(key, this.#entry(identity, outcome.answer));
         trim(this.#entries, this.#options.maxEntries);
         return;
       case "refused":
-      case "unavailable":
-        if (outcome.kind === "refused") this.#entries.delete(key);
-        this.#refusals.delete(key);
-        this.#refusals.set(key, {
-          outcome,
-          until: now + (outcome.kind === "refused" ? REFUSED_FOR_MS : UNAVAILABLE_FOR_MS),
-        });
-        trim(this.#refusals, this.#options.maxEntries);
+        this.#entries.delete(key);
+        this.#refuse(key, identity, outcome, now + REFUSED_FOR_MS);
         return;
+      case "unavailable": {
+        const entry = this.#entries.get(key);
+        const alive = entry !== undefined && freshness(entry, now) !== "expired";
+        const forMs = alive ? STALE_FOR_MS : UNAVAILABLE_FOR_MS;
+        this.#refuse(key, identity, outcome, now + Math.max(forMs, outcome.retryAfterMs ?? 0));
+        return;
+      }
       case "mismatch":
         this.#entries.delete(key);
         return;
+      case "not-yet":
       case "identity-not-found":
         return;
     }
+  }
+
+  #refuse(key: string, { uid: identityUid }: IdentityRecord, outcome: Failure, until: number): void {
+    this.#refusals.delete(key);
+    this.#refusals.set(key, { outcome, until, identityUid });
+    trim(this.#refusals, this.#options.maxEntries);
+  }
+
+  #notYetSince(key: string, { uid: identityUid }: IdentityRecord): number {
+    const known = this.#notYet.get(key);
+    if (known !== undefined) return known.since;
+    const since = this.#options.clock.monotonicMs();
+    this.#notYet.set(key, { since, identityUid });
+    trim(this.#notYet, this.#options.maxEntries);
+    return since;
   }
 
   #entry(identity: IdentityRecord, answer: TokenAnswer): TokenEntry {
@@ -227,6 +364,25 @@ export class TokenBroker {
   }
 }
 
+interface Remembered {
+  readonly identityUid: string;
+}
+
+type Failure = Extract<SourceOutcome, { kind: "refused" | "unavailable" }>;
+
+const TOO_MANY: Extract<BrokerResult, { kind: "overloaded" }> = {
+  kind: "overloaded",
+  message: "this pod asks for too many different tokens at once; try again",
+};
+const TOO_SLOW: Extract<BrokerResult, { kind: "unavailable" }> = {
+  kind: "unavailable",
+  message: "the source of the identity's tokens does not answer",
+};
+const FORGOTTEN: Extract<BrokerResult, { kind: "unavailable" }> = {
+  kind: "unavailable",
+  message: "what the token depends on has just changed; try again",
+};
+
 function hit(entry: TokenEntry, now: number, cache: CacheOutcome): BrokerResult {
   return { kind: "token", answer: entry.answer, remainingSeconds: remainingSeconds(entry, now), cache };
 }
@@ -241,6 +397,16 @@ function trim(map: Map<string, unknown>, max: number): void {
     if (map.size <= max) return;
     map.delete(key);
   }
+}
+
+function forget(map: Map<string, Remembered>, identityUid: string): number {
+  let count = 0;
+  for (const [key, remembered] of map) {
+    if (remembered.identityUid !== identityUid) continue;
+    map.delete(key);
+    count++;
+  }
+  return count;
 }
 
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

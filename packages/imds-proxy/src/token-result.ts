@@ -113,6 +113,19 @@ export function brokerResult(
         reason: "identity-mismatch",
         message: result.message,
       });
+    case "not-yet": {
+      const { message } = result;
+      return result.pending === true
+        ? errorResult({
+            ...common,
+            status: 504,
+            outcome: "timeout",
+            reason: result.reason,
+            message,
+            retryAfterSeconds: 2,
+          })
+        : errorResult({ ...common, status: 403, outcome: "denied", reason: result.reason, message });
+    }
     case "refused":
       return errorResult({ ...common, status: 403, outcome: "denied", reason: result.reason, message: result.message });
     case "identity-not-found": {
@@ -126,7 +139,7 @@ export function brokerResult(
 }
 
 /** 503 and a second's patience. */
-export function retryable(result: { readonly kind: "unavailable" | "overloaded"; readonly message: string }): {
+export function retryable(result: Extract<BrokerResult, { kind: "unavailable" | "overloaded" }>): {
   readonly status: number;
   readonly outcome: "unavailable" | "overloaded";
   readonly reason: string;
