@@ -1,7 +1,8 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
+import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { build } from "esbuild";
-import type { Metafile } from "esbuild";
+import type { BuildOptions, Metafile, Plugin } from "esbuild";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -20,6 +21,48 @@ export interface BundleStamp {
 }
 
 /**
+ * Static imports of Node's own modules are executed with the bundle even where only a lazily imported part asks for them. What
+ * OpenTelemetry needs is therefore required when it is first used: programs that trace nothing pay nothing.
+ */
+const lazyBuiltins: Plugin = {
+  name: "lazy-builtins",
+  setup(bundler) {
+    const filter = new RegExp(`^(node:)?(${builtinModules.join("|")})$`);
+    bundler.onResolve({ filter }, ({ path, importer }) =>
+      importer.includes("/@opentelemetry/")
+        ? { path: path.replace(/^node:/, ""), namespace: "lazy-builtin" }
+        : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: "lazy-builtin" }, ({ path }) => ({
+      contents: `module.exports = require("node:${path}");`,
+    }));
+  },
+};
+
+/** How everything that is shipped is bundled. */
+export const BUNDLE_OPTIONS = {
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "esm",
+  banner: { js: BANNER },
+  plugins: [lazyBuiltins],
+  minifySyntax: true,
+  minifyWhitespace: true,
+  keepNames: true,
+  logLevel: "warning",
+  absWorkingDir: ROOT,
+} as const satisfies BuildOptions;
+
+/**
+ * Escapes what is not ASCII, which the bundler leaves as it is in regular expressions and templates: a single character beyond
+ * Latin-1 would make V8 keep the whole text with two bytes per character.
+ */
+export function asciiOnly(source: string): string {
+  return source.replaceAll(/[^\u0000-\u007f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/**
  * Bundles an app from its sources into one ESM file, `apps/NAME/dist/NAME.mjs`, unless that file is newer than every source in it.
  * @returns the file's path
  */
@@ -27,31 +70,26 @@ export async function bundleApp(app: App): Promise<string> {
   const outfile = join(ROOT, "apps", app, "dist", `${app}.mjs`);
   if (await isFresh(outfile)) return outfile;
   const metafile = await bundle(app, outfile);
-  await writeFile(inputsFile(outfile), JSON.stringify(Object.keys(metafile.inputs)));
+  await writeFile(
+    inputsFile(outfile),
+    JSON.stringify(Object.keys(metafile.inputs).filter((input) => !input.startsWith("lazy-builtin:"))),
+  );
   return outfile;
 }
 
 /** Bundles an app into `outfile`, whatever is there. */
 export async function bundle(app: App, outfile: string, stamp?: BundleStamp): Promise<Metafile> {
   const { metafile } = await build({
+    ...BUNDLE_OPTIONS,
     entryPoints: [join(ROOT, "apps", app, "src/main.ts")],
     outfile,
-    bundle: true,
-    platform: "node",
-    target: "node24",
-    format: "esm",
-    banner: { js: BANNER },
-    minifySyntax: true,
-    minifyWhitespace: true,
-    keepNames: true,
     legalComments: "external",
     metafile: true,
-    logLevel: "warning",
-    absWorkingDir: ROOT,
     ...(stamp !== undefined && {
       define: { __PODID_COMMIT__: JSON.stringify(stamp.commit), __PODID_DATE__: JSON.stringify(stamp.date) },
     }),
   });
+  await writeFile(outfile, asciiOnly(await readFile(outfile, "utf8")));
   return metafile;
 }
 

@@ -8,6 +8,7 @@ import {
   numberFlag,
   portFlag,
   stringFlag,
+  TRACING_FLAGS,
 } from "@podid/service";
 
 const SECOND = 1000;
@@ -101,6 +102,7 @@ export const MIC_FLAGS = {
   }),
   "custom-user-agent": stringFlag({ default: "", help: "Appended to the user agent of all requests." }),
   ...LOGGING_FLAGS,
+  ...TRACING_FLAGS,
   "probe-host": stringFlag({ default: "", help: "Address that probes and metrics listen on; empty: all." }),
   "dry-run": booleanFlag({ default: false, help: "Log what would be attached and detached, and write nothing." }),
   "adopt-upstream": choiceFlag({

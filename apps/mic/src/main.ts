@@ -2,7 +2,7 @@ import { AzureArm, AzureIdentityDirectory } from "@podid/azure-assigner/azure";
 import { userAgent } from "@podid/crd-types";
 import { systemClock, transportFromKubeConfig } from "@podid/kube";
 import { loadKubeConfig } from "@podid/kube/kubeconfig";
-import { createLogger, renderHelp, runMain, startMetrics, startProbes } from "@podid/service";
+import { createLogger, renderHelp, runMain, startMetrics, startProbes, startTracing } from "@podid/service";
 import { createCredential } from "./cloud/credential.ts";
 import { MIC_FLAGS } from "./flags.ts";
 import { MicMetrics } from "./metrics.ts";
@@ -30,12 +30,21 @@ runMain(async (signal) => {
     case "run":
   }
 
-  const { flags, settings, cloudConfig, cloud } = parsed.options;
+  const { flags, settings, cloudConfig, cloud, tracing: tracingSettings } = parsed.options;
   const log = createLogger({ component: "mic", format: flags["log-format"], verbosity: flags.v });
   log.info({}, `starting mic process. Version: ${BUILD.version}. Build date: ${BUILD.date}`);
   if (flags.kubeconfig === "") log.warn({}, "--kubeconfig not passed will use InClusterConfig");
   if (flags.cloudconfig === "") log.warn({}, "--cloudconfig not passed will use aadpodidentity-admin-secret");
   log.info({}, `running MIC in namespaced mode: ${settings.forceNamespaced}`);
+
+  const tracing = await startTracing(tracingSettings, {
+    service: "mic",
+    version: BUILD.version,
+    onProblem: (problem) =>
+      problem === undefined
+        ? log.info({}, "traces are sent again")
+        : log.warn({ error: problem }, "traces cannot be sent; MIC works on without"),
+  });
 
   const agent = userAgent({ component: "MIC", ...BUILD, custom: flags["custom-user-agent"] });
   const kubeConfig = loadKubeConfig(flags.kubeconfig || undefined);
@@ -79,7 +88,7 @@ runMain(async (signal) => {
   });
   log.info({}, "shutting down");
   await mic.stop();
-  await Promise.all([probes.close(), scrape.close()]);
+  await Promise.all([probes.close(), scrape.close(), tracing.close()]);
   await Promise.all([transport.close(), leases.close()]);
   return 0;
 });

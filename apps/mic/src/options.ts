@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { parseCommandLine } from "@podid/service";
-import type { FlagValues } from "@podid/service";
+import { parseCommandLine, tracingSettings } from "@podid/service";
+import type { FlagValues, TracingSettings } from "@podid/service";
 import { cloudConfigFromEnvironment, cloudConfigFromFile } from "./cloud/cloud-config.ts";
 import type { CloudConfig, Environment } from "./cloud/cloud-config.ts";
 import { findCloud } from "./cloud/clouds.ts";
@@ -15,6 +15,7 @@ export interface MicOptions {
   readonly settings: MicSettings;
   readonly cloudConfig: CloudConfig;
   readonly cloud: Cloud;
+  readonly tracing: TracingSettings | undefined;
 }
 
 export type ParsedOptions =
@@ -62,6 +63,8 @@ export function parseOptions(
         return attemptRead(readFile, "AZURE_ENVIRONMENT_FILEPATH", path);
       }),
     );
+  const tracing = tracingSettings(flags["otlp-endpoint"], env);
+  errors.push(...tracing.errors);
   if (errors.length > 0 || cloudConfig === undefined || cloud === undefined) return { kind: "invalid", errors };
 
   const settings: MicSettings = Object.freeze({
@@ -90,7 +93,7 @@ export function parseOptions(
       durationMs: flags["leader-election-duration"],
     },
   });
-  return { kind: "run", options: { flags, settings, cloudConfig, cloud } };
+  return { kind: "run", options: { flags, settings, cloudConfig, cloud, tracing: tracing.settings } };
 }
 
 function attemptRead(readFile: (path: string) => string, what: string, path: string): string {
