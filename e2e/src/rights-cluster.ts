@@ -46,6 +46,19 @@ const RBAC_RESOURCES: Readonly<Record<string, Resource>> = {
   RoleBinding: { ...RBAC, plural: "rolebindings", kind: "RoleBinding", namespaced: true },
 };
 
+/** @throws for a kind that nobody taught it yet */
+export async function createRendered(
+  transport: KubeTransport,
+  objects: readonly (RbacObject & KubeObject)[],
+): Promise<void> {
+  for (const object of objects) {
+    const resource = RBAC_RESOURCES[object.kind];
+    if (resource === undefined)
+      throw new Error(`the rights under deploy/ have a ${object.kind}; teach e2e to create it`);
+    await new ResourceClient(transport, resource).create(object);
+  }
+}
+
 /** A real API server with podid's CRDs, ServiceAccounts and rights, whose audit log holds the requests of MIC and NMI alone. */
 export class RightsCluster {
   readonly controlPlane: ControlPlane;
@@ -73,12 +86,7 @@ export class RightsCluster {
     );
     for (const definition of CUSTOM_RESOURCE_DEFINITIONS)
       await cluster.of(RESOURCES.customResourceDefinitions).create(definition as unknown as KubeObject);
-    for (const object of renderedRbac()) {
-      const resource = RBAC_RESOURCES[object.kind];
-      if (resource === undefined)
-        throw new Error(`the rights under deploy/ have a ${object.kind}; teach e2e to create it`);
-      await cluster.of(resource).create(object);
-    }
+    await createRendered(cluster.#transport, renderedRbac());
     for (const name of namespaces) {
       if (name !== "default") await cluster.of(RESOURCES.namespaces).create({ metadata: { name } });
       // There is no controller-manager to make it, and pods are refused without.
