@@ -16,7 +16,8 @@ export class ReportingExporter implements SpanExporter {
   export(spans: ReadableSpan[], callback: Callback): void {
     this.#exporter.export(spans, (result) => {
       // 0 is success; the enumeration lives in a package that would be one more to depend on.
-      const failed = Number(result.code) !== 0;
+      const code: number = result.code;
+      const failed = code !== 0;
       if (failed !== this.#failing) {
         this.#failing = failed;
         this.#onProblem(failed ? (result.error?.message ?? "no reason given") : undefined);
