@@ -1,9 +1,9 @@
 import { readBackend, readBackends, type Backend, type SavedBackend } from "./backend.ts";
 import { flushMetadataConntrack, type ConntrackFlush } from "./conntrack.ts";
-import { desiredAbsence, desiredRules, type DesiredRules } from "./desired-rules.ts";
+import { desiredAbsence, desiredRules, guardRules, type DesiredRules } from "./desired-rules.ts";
 import type { Exec } from "./exec.ts";
 import { IptablesError } from "./iptables-error.ts";
-import { planRestore } from "./restore-plan.ts";
+import { planRestore, type PlanOptions } from "./restore-plan.ts";
 import type { RuleOptions } from "./rule-options.ts";
 
 /** The part of a pino logger that is used. */
@@ -19,8 +19,8 @@ const LOCK_WAIT_SECONDS = 10;
 /** Keeps one node's rules as desired. Calls are serialised, so that two never restore over each other. */
 export class NodeRules {
   readonly #exec: Exec;
-  readonly #options: RuleOptions;
-  readonly #desired: DesiredRules;
+  #options: RuleOptions;
+  #desired: DesiredRules;
   readonly #log: Log | undefined;
   /** Decided once: our own rules would tip the balance of a later decision. */
   #active: Backend | undefined;
@@ -36,18 +36,39 @@ export class NodeRules {
 
   /**
    * Puts the rules in or repairs them: guard first, then the redirect, then conntrack is flushed. Rules of ours in the
-   * backend that the node does not use are taken out. Identical rules are not touched.
+   * backend that the node does not use are taken out. Identical rules are not touched, but for chains to rewrite.
    *
    * @throws IptablesError when a program fails or the rules do not hold after three attempts.
    */
-  ensure(): Promise<{ changed: boolean }> {
+  ensure(options?: PlanOptions): Promise<{ changed: boolean }> {
     return this.#serial(async () => {
       const { active, other } = await this.#read();
-      const changed = await this.#converge(active, this.#desired);
-      if (other) await this.#converge(other, desiredAbsence());
+      const changed = await this.#converge(active, this.#desired, options);
+      if (other) await this.#converge(other, desiredAbsence(this.#options));
       if (changed) await this.#flush();
       return { changed };
     });
+  }
+
+  /** Puts in or repairs only what refuses, and leaves a redirect as it is; else as {@link ensure}. */
+  ensureGuard(): Promise<{ changed: boolean }> {
+    return this.#serial(async () => {
+      const changed = await this.#converge((await this.#read()).active, guardRules(this.#options));
+      if (changed) await this.#flush();
+      return { changed };
+    });
+  }
+
+  /**
+   * From now on other options, of which the next {@link ensure} makes rules: a changed target is swapped in one
+   * transaction, and connections stay with the target that they began with.
+   *
+   * @throws TypeError when an option is wrong.
+   */
+  change(options: Partial<RuleOptions>): void {
+    const next = { ...this.#options, ...options };
+    this.#desired = desiredRules(next);
+    this.#options = next;
   }
 
   /** Whether the rules are as desired; changes nothing. */
@@ -59,8 +80,9 @@ export class NodeRules {
   remove(): Promise<void> {
     return this.#serial(async () => {
       const { active, other } = await this.#read();
-      await this.#converge(active, desiredAbsence());
-      if (other) await this.#converge(other, desiredAbsence());
+      const absence = desiredAbsence(this.#options);
+      await this.#converge(active, absence);
+      if (other) await this.#converge(other, absence);
     });
   }
 
@@ -91,12 +113,12 @@ export class NodeRules {
     return found;
   }
 
-  async #converge(start: SavedBackend, desired: DesiredRules): Promise<boolean> {
+  async #converge(start: SavedBackend, desired: DesiredRules, options?: PlanOptions): Promise<boolean> {
     let { saved } = start;
     let changed = false;
     let failure: IptablesError | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const plan = planRestore(desired, saved);
+      const plan = planRestore(desired, saved, changed ? undefined : options);
       if (plan === undefined) return changed;
       this.#log?.info({ backend: start.backend.name, changes: plan.changes }, "restoring iptables rules");
       const result = await this.#exec(start.backend.restore, ["--noflush", "-w", String(LOCK_WAIT_SECONDS)], {

@@ -9,9 +9,11 @@ import { parseSave, type SavedRules } from "./saved-rules.ts";
 const options = { metadataIp: "169.254.169.254", metadataPort: 80, targetIp: "127.0.0.1", targetPort: 2579 };
 const desired = desiredRules(options);
 
-/** A save that holds the desired rules and nothing else. */
+/** A save that holds the desired rules and nothing else; of jumps put into first place the last one stands first. */
 function render(rules: DesiredRules): string {
   return rules
+    .toReversed()
+    .filter((chain) => chain.rules.length > 0)
     .map(({ table, chain, hook, rules: lines }) =>
       [
         `*${table}`,
@@ -42,12 +44,20 @@ COMMIT
 :podid-guard - [0:0]
 -A podid-guard -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -m addrtype ! --src-type LOCAL -j DROP
 -I POSTROUTING 1 -j podid-guard
+:podid-loopback - [0:0]
+-A podid-loopback -d 127.0.0.0/8 ! -i lo -j DROP
+-A podid-loopback -s 127.0.0.0/8 ! -i lo -j DROP
+-I PREROUTING 1 -j podid-loopback
 COMMIT
 *nat
 :aad-metadata - [0:0]
 -A aad-metadata ! -s 127.0.0.1/32 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:2579
 -A aad-metadata -j RETURN
 -I PREROUTING 1 -j aad-metadata
+:podid-metadata - [0:0]
+-A podid-metadata ! -s 127.0.0.1/32 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:2579
+-A podid-metadata -j RETURN
+-I PREROUTING 1 -j podid-metadata
 COMMIT
 `);
 });
@@ -56,26 +66,29 @@ test("the desired rules, saved, need nothing", () => {
   expect(planRestore(desired, parseSave(render(desired)))).toBeUndefined();
 });
 
-test("an altered target touches only the nat chain, in one transaction", () => {
-  const plan = planRestore(desired, parseSave(render(desired).replace(":2579", ":1")));
+test("an altered target touches only the nat chains, in one transaction", () => {
+  const plan = planRestore(desired, parseSave(render(desired).replaceAll(":2579", ":1")));
   expect(plan?.text).toBe(`*nat
 :aad-metadata - [0:0]
 -A aad-metadata ! -s 127.0.0.1/32 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:2579
 -A aad-metadata -j RETURN
+:podid-metadata - [0:0]
+-A podid-metadata ! -s 127.0.0.1/32 -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:2579
+-A podid-metadata -j RETURN
 COMMIT
 `);
-  expect(plan?.changes).toEqual(["nat: chain aad-metadata was altered"]);
+  expect(plan?.changes).toEqual(["nat: chain aad-metadata was altered", "nat: chain podid-metadata was altered"]);
 });
 
 test("a jump behind foreign rules keeps its place; a second one goes", () => {
-  const behind = render(desired).replace("[1:60] -A PREROUTING", "-A PREROUTING -j cali-PREROUTING\n-A PREROUTING");
+  const behind = render(desired).replaceAll("[1:60] -A PREROUTING", "-A PREROUTING -j cali-PREROUTING\n-A PREROUTING");
   expect(planRestore(desired, parseSave(behind))).toBeUndefined();
   const twice = render(desired).replace(
     "[1:60] -A PREROUTING -j aad-metadata",
     "-A PREROUTING -j aad-metadata\n-A PREROUTING -i eth0 -j aad-metadata",
   );
   expect(planRestore(desired, parseSave(twice))?.text).toBe(
-    "*nat\n-D PREROUTING -j aad-metadata\n-D PREROUTING -i eth0 -j aad-metadata\n-I PREROUTING 1 -j aad-metadata\nCOMMIT\n",
+    "*nat\n-D PREROUTING -j aad-metadata\n-D PREROUTING -i eth0 -j aad-metadata\n-I PREROUTING 1 -j aad-metadata\n-D PREROUTING -j podid-metadata\n-I PREROUTING 1 -j podid-metadata\nCOMMIT\n",
   );
 });
 
@@ -106,6 +119,54 @@ test.for([
   expect(() => desiredRules({ ...options, [field]: value })).toThrow(new RegExp(`^${field} .*${value}`));
 });
 
+const OURS = new Set(desiredAbsence().map(({ chain }) => chain));
+
+test("the own redirect stands before the shared one, whoever put that in", () => {
+  const plan = planRestore(desired, parseSave(render(desired.toReversed())));
+  expect(plan?.text).toBe("*nat\n-D PREROUTING -j podid-metadata\n-I PREROUTING 1 -j podid-metadata\nCOMMIT\n");
+});
+
+test("a shared chain that another program keeps is neither written nor removed", () => {
+  const away = { ...options, targetPort: 2580, sharedChain: "leave" } as const;
+  const theirs = parseSave(
+    "*nat\n:PREROUTING ACCEPT [0:0]\n:aad-metadata - [0:0]\n-A PREROUTING -j aad-metadata\n-A aad-metadata -j RETURN\nCOMMIT\n",
+  );
+  const plan = planRestore(desiredRules(away), theirs);
+  expect(plan?.text).toContain("-I PREROUTING 1 -j podid-metadata\n");
+  expect(plan?.text).not.toContain("aad-metadata");
+  expect(planRestore(desiredAbsence(away), theirs)).toBeUndefined();
+});
+
+test("a chain to rewrite is filled anew though its text is right", () => {
+  const host = desiredRules({ ...options, hostNetwork: { allow: ["system.slice/kubelet.service"] } });
+  const saved = parseSave(render(host));
+  expect(planRestore(host, saved)).toBeUndefined();
+  expect(planRestore(host, saved, { rewrite: new Set(["podid-host"]) })?.changes).toEqual([
+    "filter: chain podid-host is filled anew",
+    "nat: chain podid-host is filled anew",
+  ]);
+});
+
+test("WireServer is refused on its two ports, by both layers, and its DNS is not", () => {
+  const text = planRestore(desiredRules({ ...options, blockWireServer: true }), new Map())?.text ?? "";
+  const ports = [...text.matchAll(/-d 168.63.129.16\/32 -p tcp -m tcp --dport (\d+).* -j (\w+)/g)];
+  expect(ports.map(([, port, target]) => `${port} ${target}`)).toEqual([
+    "80 REJECT",
+    "32526 REJECT",
+    "80 DROP",
+    "32526 DROP",
+  ]);
+});
+
+test("a target that is no loopback address needs no guard of loopback", () => {
+  const text = planRestore(desiredRules({ ...options, targetIp: "169.254.25.79" }), new Map())?.text;
+  expect(text).not.toContain("podid-loopback");
+});
+
+test.for(["", "/system.slice", "a b", "a/../b\n-A OUTPUT", "a//b"])("refuses the cgroup path %j", (path) => {
+  expect(() => desiredRules({ ...options, hostNetwork: { allow: [path] } })).toThrow(/hostNetwork.allow/);
+});
+
 const foreignRule = fc.constantFrom(
   "-j KUBE-SERVICES",
   '-m comment --comment "podid-guard \\"-j aad-metadata\\"" -j ACCEPT',
@@ -126,6 +187,8 @@ const chainName = fc.constantFrom(
   "KUBE-SERVICES",
   "aad-metadata",
   "podid-guard",
+  "podid-metadata",
+  "podid-loopback",
 );
 /** Any mixture of our rules, damaged ones and foreign ones in any chain of the three tables. */
 const anySave = fc
@@ -158,7 +221,7 @@ const anySave = fc
 
 /** Chains that are not ours, with the rules in them that are no jumps to ours; built-in ones only where they hold any. */
 function foreign(saved: SavedRules): unknown {
-  const isOurs = (chain: string | undefined) => chain === "aad-metadata" || chain === "podid-guard";
+  const isOurs = (chain: string | undefined) => OURS.has(chain ?? "");
   return [...saved].map(([table, chains]) => [
     table,
     [...chains]

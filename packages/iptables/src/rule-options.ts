@@ -12,7 +12,21 @@ export interface RuleOptions {
   readonly targetPort: number;
   /** Whether the guard belongs to the desired state; `false` takes an existing one out. Default: true. */
   readonly guard?: boolean;
+  /** "leave": another program keeps the chain `aad-metadata`, which is then neither written nor removed. Default: "write". */
+  readonly sharedChain?: "write" | "leave";
+  /** Whether pods are refused Azure's WireServer, 168.63.129.16 on tcp ports 80 and 32526. Default: false. */
+  readonly blockWireServer?: boolean;
+  /** Redirects what processes in the node's own network send as well, but for some; absent: it is left alone. */
+  readonly hostNetwork?: HostNetworkOptions;
 }
+
+export interface HostNetworkOptions {
+  /** Paths of control groups v2 below the root, as `system.slice/kubelet.service`; each must exist. Processes below count too. */
+  readonly allow: readonly string[];
+}
+
+/** What systemd and container runtimes use in names; nothing that iptables-restore could read as more than one word. */
+const CGROUP_PATH = /^[\w.@:-]+(?:\/[\w.@:-]+)*$/;
 
 /** @throws TypeError naming every field that is wrong, its value and the fix. */
 export function checkRuleOptions(options: RuleOptions): void {
@@ -21,6 +35,7 @@ export function checkRuleOptions(options: RuleOptions): void {
     ...addressProblems("targetIp", options.targetIp, "use the IPv4 address that NMI listens on, normally 127.0.0.1"),
     ...portProblems("metadataPort", options.metadataPort),
     ...portProblems("targetPort", options.targetPort),
+    ...(options.hostNetwork?.allow ?? []).flatMap(cgroupProblems),
   ];
   if (problems.length > 0) throw new TypeError(problems.join("; "));
 }
@@ -30,6 +45,14 @@ function addressProblems(field: string, value: string, fix: string): string[] {
   return ipaddr.IPv4.isValidFourPartDecimal(value)
     ? []
     : [`${field} ${JSON.stringify(value)} is not an IPv4 address: ${fix}`];
+}
+
+function cgroupProblems(path: string): string[] {
+  return CGROUP_PATH.test(path)
+    ? []
+    : [
+        `hostNetwork.allow ${JSON.stringify(path)} is not a path of a control group: give it without a leading slash, as system.slice/kubelet.service`,
+      ];
 }
 
 function portProblems(field: string, value: number): string[] {

@@ -25,10 +25,11 @@ test.for([{ backend: "nft" }, { backend: "legacy" }])(
     expect(run.stderr).toBe("");
     const POD = "10.1.0.2";
     expect(JSON.parse(run.stdout)).toEqual({
-      before: [`raw ${POD}`, `raw ${POD}`],
+      before: [`raw ${POD}`, `raw ${POD}`, 1],
       installed: { changed: true },
       // The kept connection is cut or redirected; what it may never do is to go on to raw IMDS.
-      redirected: [`nmi ${POD}`, expect.not.stringMatching(/^raw/)],
+      // CVE-2020-8558: what route_localnet lets in is dropped.
+      redirected: [`nmi ${POD}`, expect.not.stringMatching(/^raw/), 0],
       again: [{ changed: false }, true],
       nodeItself: "raw 10.2.0.1",
       natWiped: [false, "ECONNREFUSED", "raw 10.2.0.1"],
@@ -36,6 +37,15 @@ test.for([{ backend: "nft" }, { backend: "legacy" }])(
       repaired: [{ changed: true }, `nmi ${POD}`],
       keptRedirected: `nmi ${POD}`,
       repairedUnderConnection: [{ changed: true }, `nmi ${POD}`],
+      swapped: [{ changed: true }, `nmi ${POD}`, `second ${POD}`],
+      sharedChainGone: [true, `second ${POD}`],
+      movedBack: [{ changed: true }, `nmi ${POD}`],
+      wireServer: [
+        [`wire ${POD}`, `wire ${POD}`],
+        ["ECONNREFUSED", `wire ${POD}`],
+        "wire 10.2.0.1",
+        ["timeout", `wire ${POD}`],
+      ],
       removed: [`raw ${POD}`, `raw ${POD}`, false],
       left: ["-A PREROUTING -i foreign0 -j ACCEPT"],
       withoutConntrack: ["ECONNRESET", `nmi ${POD}`],

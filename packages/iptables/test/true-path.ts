@@ -2,6 +2,7 @@
  * A node, a pod and IMDS as three network namespaces, IMDS behind a route, so that what the pod sends crosses FORWARD as
  * on a real node. Runs inside `unshare --net --mount`, prints what happened as one line of JSON.
  */
+import { createSocket } from "node:dgram";
 import { fork, type ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { Agent, createServer, get } from "node:http";
@@ -10,13 +11,16 @@ import { NodeRules, systemExec, type Exec } from "../src/index.ts";
 
 const METADATA = { host: "169.254.169.254", port: 80 };
 const POD = "10.1.0.2";
+const WIRE_SERVER = "168.63.129.16";
+/** A service of the node that listens on loopback only, over UDP, since the way back is not what matters. */
+const LOOPBACK_PORT = 10_250;
 
 type Answer = string;
 
 /** One GET: what answered, or the error's code. */
-function ask(agent: Agent | undefined): Promise<Answer> {
+function ask(agent: Agent | undefined, where: { host: string; port: number } = METADATA): Promise<Answer> {
   return new Promise((resolve) => {
-    const request = get({ ...METADATA, agent: agent ?? false, timeout: 400 }, (response) => {
+    const request = get({ ...where, agent: agent ?? false, timeout: 400 }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (text: string) => (body += text));
       response.once("end", () => resolve(body));
@@ -64,14 +68,28 @@ async function buildNode(): Promise<void> {
     await sh("ip", "-n", name, "route", "add", "default", "via", node);
   }
   await sh("ip", "-n", "imds", "address", "add", `${METADATA.host}/32`, "dev", "lo");
-  await sh("ip", "route", "add", METADATA.host, "via", "10.2.0.2");
+  await sh("ip", "-n", "imds", "address", "add", `${WIRE_SERVER}/32`, "dev", "lo");
+  for (const address of [METADATA.host, WIRE_SERVER]) await sh("ip", "route", "add", address, "via", "10.2.0.2");
+  // The pod sends what it has for 127.0.0.1 to its node, as a hostile neighbour would.
+  await sh("ip", "-n", "pod", "route", "del", "table", "local", "local", "127.0.0.0/8", "dev", "lo");
+  await sh("ip", "-n", "pod", "route", "del", "table", "local", "local", "127.0.0.1", "dev", "lo");
+  await sh("ip", "netns", "exec", "pod", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet");
+  await sh("ip", "-n", "pod", "route", "add", "127.0.0.1", "via", "10.1.0.1", "src", POD);
   for (const setting of ["ip_forward", "conf/all/route_localnet"]) writeFileSync(`/proc/sys/net/ipv4/${setting}`, "1");
 }
 
 async function main(backend: "nft" | "legacy"): Promise<void> {
   await buildNode();
   const [client] = await Promise.all([role("pod", "client"), role("imds", "imds"), serve("nmi", "127.0.0.1", 2579)]);
-  const inPod = (what: "fresh" | "kept" | "reconnect"): Promise<Answer> =>
+  await serve("second", "127.0.0.1", 2580);
+  let datagrams = 0;
+  createSocket("udp4", () => datagrams++).bind(LOOPBACK_PORT, "127.0.0.1");
+  const arrived = async (): Promise<number> => {
+    datagrams = 0;
+    await inPod("loopback");
+    return datagrams;
+  };
+  const inPod = (what: "fresh" | "kept" | "reconnect" | "loopback" | "wireServer" | "wireDns"): Promise<Answer> =>
     new Promise((resolve) => {
       client.once("message", (answer) => resolve(answer as Answer));
       client.send(what);
@@ -88,9 +106,9 @@ async function main(backend: "nft" | "legacy"): Promise<void> {
   const bare = new NodeRules({ exec: withoutConntrack, rules });
   const log: Record<string, unknown> = {};
 
-  log["before"] = [await inPod("fresh"), await inPod("kept")];
+  log["before"] = [await inPod("fresh"), await inPod("kept"), await arrived()];
   log["installed"] = await node.ensure();
-  log["redirected"] = [await inPod("fresh"), await inPod("kept")];
+  log["redirected"] = [await inPod("fresh"), await inPod("kept"), await arrived()];
   log["again"] = [await node.ensure(), await node.check()];
   log["nodeItself"] = await ask(undefined);
   await iptables("-t", "nat", "-F");
@@ -105,12 +123,33 @@ async function main(backend: "nft" | "legacy"): Promise<void> {
   await iptables("-t", "filter", "-F", "podid-guard");
   log["repairedUnderConnection"] = [await node.ensure(), await inPod("kept")];
 
+  // The target is swapped: the open connection stays with the first, a new one goes to the second.
+  node.change({ targetPort: 2580, sharedChain: "leave" });
+  log["swapped"] = [await node.ensure(), await inPod("kept"), await inPod("fresh")];
+  // What aad-pod-identity does to its chain when it stops changes nothing for pods.
+  await iptables("-t", "nat", "-D", "PREROUTING", "-j", "aad-metadata");
+  await iptables("-t", "nat", "-F", "aad-metadata");
+  await iptables("-t", "nat", "-X", "aad-metadata");
+  log["sharedChainGone"] = [await node.check(), await inPod("fresh")];
+  node.change({ targetPort: 2579, sharedChain: "write" });
+  log["movedBack"] = [await node.ensure(), await inPod("fresh")];
+
+  const wire = async (): Promise<unknown> => [await inPod("wireServer"), await inPod("wireDns")];
+  log["wireServer"] = [await wire()];
+  node.change({ blockWireServer: true });
+  await node.ensure();
+  (log["wireServer"] as unknown[]).push(await wire(), await ask(undefined, { host: WIRE_SERVER, port: 80 }));
+  await iptables("-t", "filter", "-F");
+  (log["wireServer"] as unknown[]).push(await wire());
+  node.change({ blockWireServer: false });
+  await node.ensure();
+
   await iptables("-t", "nat", "-I", "PREROUTING", "-i", "foreign0", "-j", "ACCEPT");
   await node.remove();
   await inPod("reconnect");
   log["removed"] = [await inPod("fresh"), await inPod("kept"), await node.check()];
   const left = await systemExec(`iptables-${backend}-save`, []);
-  log["left"] = left.stdout.split("\n").filter((line) => /aad-metadata|podid-guard|foreign0/.test(line));
+  log["left"] = left.stdout.split("\n").filter((line) => /aad-metadata|podid-|foreign0/.test(line));
   // Without conntrack the kept connection stays on its raw path until the guard resets it.
   await bare.ensure();
   log["withoutConntrack"] = [await inPod("kept"), await inPod("fresh")];
@@ -126,7 +165,17 @@ async function client(): Promise<void> {
       kept.destroy();
       kept = new Agent({ keepAlive: true, maxSockets: 1 });
       process.send?.("done");
-    } else void ask(what === "kept" ? kept : undefined).then((answer) => process.send?.(answer));
+    } else {
+      const where: Readonly<Record<string, { host: string; port: number }>> = {
+        wireServer: { host: WIRE_SERVER, port: 80 },
+        wireDns: { host: WIRE_SERVER, port: 53 },
+      };
+      const answer = (): void =>
+        void ask(what === "kept" ? kept : undefined, where[String(what)]).then((text) => process.send?.(text));
+      // The answer to what was asked after the datagram tells that this has arrived or never will.
+      if (what === "loopback") createSocket("udp4").send("x", LOOPBACK_PORT, "127.0.0.1", answer);
+      else answer();
+    }
   });
   await delay(0);
   process.send?.("ready");
@@ -136,5 +185,6 @@ const [wanted] = process.argv.slice(2);
 if (wanted === "client") await client();
 else if (wanted === "imds") {
   await serve("raw", METADATA.host, METADATA.port);
+  await Promise.all([80, 53].map((port) => serve("wire", WIRE_SERVER, port)));
   process.send?.("ready");
 } else await main(wanted === "legacy" ? "legacy" : "nft");
