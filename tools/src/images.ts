@@ -17,7 +17,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     output: { type: "string", default: join(ROOT, "dist/images") },
-    registry: { type: "string", default: "podid" },
+    registry: { type: "string", default: "ghcr.io/podid" },
     "contexts-only": { type: "boolean", default: false },
   },
 });

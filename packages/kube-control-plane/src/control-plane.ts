@@ -22,8 +22,17 @@ export interface ControlPlaneOptions {
   readonly certificateHosts?: readonly string[];
   /** Further flags of kube-apiserver, such as `--watch-cache=false`; a later one wins over ours. */
   readonly apiServerFlags?: readonly string[];
+  /** Further users, known by a token each; {@link ControlPlane.kubeconfig} takes it. */
+  readonly users?: readonly StaticUser[];
   /** An audit policy (YAML or JSON text); everything at level Metadata when absent. */
   readonly auditPolicy?: string;
+}
+
+/** A user of a static token file (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file). */
+export interface StaticUser {
+  readonly token: string;
+  readonly name: string;
+  readonly groups: readonly string[];
 }
 
 const ADMIN = { user: "admin", group: "system:masters" };
@@ -100,7 +109,10 @@ export class ControlPlane {
         "server.pem": server.certificatePem,
         "server-key.pem": server.keyPem,
         "service-account-key.pem": serviceAccountKey,
-        "tokens.csv": `${adminToken},${ADMIN.user},${ADMIN.user},${ADMIN.group}\n`,
+        "tokens.csv": [
+          `${adminToken},${ADMIN.user},${ADMIN.user},${ADMIN.group}\n`,
+          ...(options.users ?? []).map(({ token, name, groups }) => `${token},${name},${name},"${groups.join(",")}"\n`),
+        ].join(""),
         "audit-policy.yaml": options.auditPolicy ?? DEFAULT_AUDIT_POLICY,
       }).map(([name, content]) => writeFile(file(name), content, { mode: 0o600 })),
     );
@@ -157,7 +169,12 @@ export class ControlPlane {
     return controlPlane;
   }
 
-  /** A kubeconfig of the administrator, YAML. */
+  /** Where a file that the server uses lies: its CA's certificate, or the key that signs ServiceAccount tokens. */
+  file(name: "ca.pem" | "service-account-key.pem"): string {
+    return join(this.directory, name);
+  }
+
+  /** A kubeconfig of the administrator or of who owns `token`, YAML. */
   kubeconfig(server = this.url, token = this.adminToken): string {
     return stringify({
       apiVersion: "v1",

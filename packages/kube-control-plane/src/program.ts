@@ -8,10 +8,11 @@ export class Program {
   readonly #name: string;
   readonly #logFile: string;
 
-  constructor(path: string, args: readonly string[], logFile: string) {
+  /** @param env variables besides those of this process */
+  constructor(path: string, args: readonly string[], logFile: string, env: Readonly<Record<string, string>> = {}) {
     this.#name = path;
     this.#logFile = logFile;
-    this.#child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     const log = createWriteStream(logFile, { flags: "a" });
     this.#child.stdout.pipe(log, { end: false });
     this.#child.stderr.pipe(log, { end: false });

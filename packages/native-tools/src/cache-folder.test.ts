@@ -31,8 +31,10 @@ test("a relative one would depend on where one stands", () => {
 });
 
 test("folders of the system are added behind the user's own", () => {
-  expect(systemPath("/home/me/bin:/usr/bin:/sbin")).toBe("/home/me/bin:/usr/bin:/sbin:/usr/local/sbin:/usr/sbin");
-  expect(systemPath(undefined)).toBe("/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin");
+  expect(systemPath("/home/me/bin:/usr/bin:/sbin")).toBe(
+    "/home/me/bin:/usr/bin:/sbin:/usr/local/sbin:/usr/sbin:/usr/lib/cni",
+  );
+  expect(systemPath(undefined)).toBe("/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/cni");
 });
 
 test("a folder of a program's name is not the program", () => {

@@ -16,8 +16,8 @@ export const SANDBOX_PROGRAMS: ProgramPackages = {
   mount: "mount",
 };
 
-/** Where system programs live; on Debian the last three are not in an ordinary user's PATH. */
-const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+/** Where system programs live; on Debian none of these is in an ordinary user's PATH. The last one holds network plugins. */
+const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/cni"];
 
 /** `path` (as of the PATH variable) with the system folders that it lacks. */
 export function systemPath(path: string | undefined): string {

@@ -14,12 +14,14 @@ import { dirname, isAbsolute, join, relative } from "node:path";
 import { downloadPackages, makeAptFolders } from "./apt.ts";
 import { run } from "./run.ts";
 
-const PROGRAM_FOLDERS = ["usr/sbin", "sbin", "usr/bin", "bin"];
+/** The last one holds network plugins of container runtimes. */
+const PROGRAM_FOLDERS = ["usr/sbin", "sbin", "usr/bin", "bin", "usr/lib/cni"];
 /** Programs that Debian's alternatives would create on installation. */
 const XTABLES: Readonly<Record<string, string>> = {
   iptables: "xtables-nft-multi",
   "iptables-nft": "xtables-nft-multi",
   "iptables-legacy": "xtables-legacy-multi",
+  ip6tables: "xtables-nft-multi",
 };
 
 /**

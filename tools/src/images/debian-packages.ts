@@ -52,10 +52,13 @@ async function aptOptions(work: string, ownLists: boolean): Promise<string[]> {
   );
   return [
     "-qq",
-    ...["-o", `Dir::Cache=${join(state, "cache")}`],
-    ...["-o", "APT::Sandbox::User=root"],
+    "-o",
+    `Dir::Cache=${join(state, "cache")}`,
+    "-o",
+    "APT::Sandbox::User=root",
     // Nothing counts as installed: an image begins with nothing.
-    ...["-o", "Dir::State::status=/dev/null"],
+    "-o",
+    "Dir::State::status=/dev/null",
     ...(ownLists ? ["-o", `Dir::State::lists=${join(state, "lists")}`] : []),
   ];
 }

@@ -90,7 +90,7 @@ async function keepOnlyCopyrights(folder: string): Promise<void> {
 
 async function readdirIfAny(folder: string, recursive = false): Promise<string[]> {
   try {
-    return (await readdir(folder, { recursive })) as string[];
+    return await readdir(folder, { recursive });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
