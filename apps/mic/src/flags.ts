@@ -19,7 +19,7 @@ export const MIC_FLAGS = {
   kubeconfig: stringFlag({ default: "", help: "Path of a kubeconfig; empty: the pod's ServiceAccount." }),
   cloudconfig: stringFlag({
     default: "",
-    help: "Path of azure.json; empty: the environment variables CLOUD, TENANT_ID, CLIENT_ID, CLIENT_SECRET, SUBSCRIPTION_ID, RESOURCE_GROUP, VM_TYPE, USE_MSI, USER_ASSIGNED_MSI_CLIENT_ID.",
+    help: "Path of azure.json, which is read again whenever it changes; empty: the environment variables CLOUD, TENANT_ID, CLIENT_ID and so on.",
   }),
   forceNamespaced: booleanFlag({
     default: false,
@@ -65,26 +65,23 @@ export const MIC_FLAGS = {
     help: "Writes to the API server in flight per VM or scale set.",
   }),
   clientQps: numberFlag({
-    default: 5,
+    default: 0,
     min: 0,
-    help: "Requests per second to the API server.",
-    ignored: "The API server's priority and fairness is the limit; its Retry-After is obeyed.",
+    max: 100_000,
+    help: "Most requests per second to the API server, with a burst of as many; 0: as many as the API server takes, whose 429 and Retry-After are obeyed (upstream: 5).",
   }),
   "immutable-user-msis": listFlag({ default: [], help: "Client ids of identities that are never detached." }),
   "config-map-name": stringFlag({
     default: "aad-pod-identity-config",
-    help: "ConfigMap that records the type upgrade.",
-    ignored: "Field names from before 1.6 are understood as they are.",
+    help: "ConfigMap in MIC's namespace that records that objects from before 1.6 were rewritten.",
   }),
   "type-upgrade-status-key": stringFlag({
     default: "type-upgrade-status",
-    help: "Key in that ConfigMap.",
-    ignored: "See config-map-name.",
+    help: "Key in that ConfigMap; its value is the version that did it.",
   }),
   "enable-type-upgrade": booleanFlag({
     default: true,
-    help: "Rewrite objects from before 1.6.",
-    ignored: "See config-map-name.",
+    help: "Rewrite objects from before 1.6 in the present spelling of their fields, once per cluster.",
   }),
   "update-user-msi-max-retry": integerFlag({
     default: 2,
@@ -114,4 +111,34 @@ export const MIC_FLAGS = {
     default: "",
     help: "Version of Azure's compute API; empty: the client library's. Sovereign clouds lag behind.",
   }),
+  "start-jitter": durationFlag({
+    default: 500,
+    max: MINUTE,
+    help: "Waits a random part of this before it lists anything, so that replicas and clusters that start together do not ask together.",
+  }),
 } as const;
+
+/** Environment variables that are no flags: upstream's, those of a federated credential, and of the sandbox' clouds. */
+export const MIC_ENVIRONMENT: Readonly<Record<string, string>> = {
+  MIC_POD_NAMESPACE: "Namespace of MIC's pod, from metadata.namespace. Required.",
+  CLOUD:
+    "Without --cloudconfig: AzurePublicCloud (default), AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud.",
+  AZURE_ENVIRONMENT_FILEPATH: "JSON file with the endpoints of AzureStackCloud.",
+  TENANT_ID: "Without --cloudconfig: tenant of MIC's own identity.",
+  CLIENT_ID: "Without --cloudconfig: its client id.",
+  CLIENT_SECRET: "Without --cloudconfig: its secret.",
+  CLIENT_CERTIFICATE_PATH: "Without --cloudconfig: PEM or PFX file with its certificate and key, instead of a secret.",
+  CLIENT_CERTIFICATE_PASSWORD: "Password of that file.",
+  USE_MSI:
+    "Without --cloudconfig: True for a managed identity, the system-assigned one unless USER_ASSIGNED_MSI_CLIENT_ID is set.",
+  USER_ASSIGNED_MSI_CLIENT_ID:
+    "Without --cloudconfig: client id of a user-assigned identity, which is then never detached.",
+  SUBSCRIPTION_ID: "Accepted; the subscription comes from each node's providerID.",
+  RESOURCE_GROUP: "Accepted; the resource group comes from each node's providerID.",
+  VM_TYPE: "Accepted; the kind of machine comes from each node's providerID.",
+  AZURE_FEDERATED_TOKEN_FILE:
+    "Projected token of a federated ServiceAccount, used where there is neither secret nor certificate nor managed identity.",
+  AZURE_CLIENT_ID: "Client id for it where neither azure.json nor CLIENT_ID has one.",
+  AZURE_TENANT_ID: "Tenant for it where neither azure.json nor TENANT_ID has one.",
+  AZURE_AUTHORITY_HOST: "Entra's address, where it is not the cloud's own.",
+};
