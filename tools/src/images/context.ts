@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -29,9 +29,12 @@ export async function makeBuildContext(app: App, folder: string, source: ImageSo
   try {
     const root = join(work, "root");
     const debian = await makeRootFileSystem(root, CONTENTS[app], work);
+    await symlink(`../../app/${app}.mjs`, join(root, "usr/bin", app));
     await pack(root, join(folder, "rootfs.tar"), source.stamp.date);
 
-    const metafile = await bundle(app, join(folder, `${app}.mjs`), source.stamp);
+    const program = join(folder, `${app}.mjs`);
+    const metafile = await bundle(app, program, source.stamp);
+    await makeExecutable(program, CONTENTS[app].nodeOption);
     // esbuild writes no file when no bundled package has a comment to keep.
     const legal = join(folder, `${app}.mjs.LEGAL.txt`);
     if ((await stat(legal).catch(() => undefined)) === undefined) await writeFile(legal, "");
@@ -50,6 +53,12 @@ export async function makeBuildContext(app: App, folder: string, source: ImageSo
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Probes of kubelet call the program by its name, and there is no shell that could start Node for it. */
+async function makeExecutable(file: string, nodeOption: string): Promise<void> {
+  await writeFile(file, `#!/usr/bin/node ${nodeOption}`.trimEnd() + `\n${await readFile(file, "utf8")}`);
+  await chmod(file, 0o755);
 }
 
 /** A tar file that depends on names, modes and contents only. */
