@@ -48,6 +48,15 @@ export class ClusterDirectory implements PodDirectory {
     return message === undefined ? this.#book.owner(address) : { kind: "unsynced", message };
   }
 
+  named(namespace: string, name: string): Ownership {
+    const message = this.#options.unsynced();
+    if (message !== undefined) return { kind: "unsynced", message };
+    for (const [uid, pod] of this.#pods) {
+      if (pod.name === name && pod.namespace === namespace) return { kind: "pod", uid };
+    }
+    return { kind: "unknown" };
+  }
+
   standing(podUid: string): Standing | undefined {
     const kept = this.#standings.get(podUid);
     if (kept !== undefined) return kept;

@@ -18,6 +18,8 @@ export interface TokenCall {
   readonly address: string;
   /** The connection as an object: it belongs to the pod that used it first. */
   readonly connection: object;
+  /** A process of the host asks for this pod; the address and the connection say nothing then. */
+  readonly pod?: { readonly namespace: string; readonly name: string };
   /** Aborts when the client leaves. A function, because most calls are answered without ever needing it. */
   readonly gone: () => AbortSignal;
 }
@@ -86,24 +88,31 @@ export class Assessor {
 
   assess(call: TokenCall, timing: Timing): Assessment {
     const { directory, rules } = this.#options;
-    const owner = directory.owner(call.address);
+    const { pod } = call;
+    const owner = pod === undefined ? directory.owner(call.address) : directory.named(pod.namespace, pod.name);
     const untilMs = timing.startedMs + rules.maxWaitMs;
     switch (owner.kind) {
       case "unsynced":
-        return this.#park(call.address, untilMs, timing, 500, "unsynced", owner.message);
+        return this.#park(call, untilMs, timing, 500, "unsynced", owner.message);
       case "ambiguous":
-        return this.#park(call.address, untilMs, timing, 500, "address-ambiguous", owner.message);
+        return this.#park(call, untilMs, timing, 500, "address-ambiguous", owner.message);
       case "unknown":
         return this.#unknown(call, timing);
       case "denied":
         return final(errorResult({ status: 403, outcome: "denied", ...owner.denial, timing }));
       case "pod":
     }
-    const former = this.#connections.get(call.connection);
-    if (former !== undefined && former !== owner.uid) return otherOwner(timing);
     const standing = directory.standing(owner.uid);
+    if (pod !== undefined) {
+      if (standing === undefined) return this.#unknown(call, timing);
+      // An exception is about what the pod itself sends; for the host it would be a token of the node.
+      return this.#decide(call, standing.excepted ? { ...standing, excepted: false } : standing, timing);
+    }
+    const former = this.#connections.get(call.connection);
+    if (former === undefined) {
+      if (standing !== undefined) this.#connections.set(call.connection, owner.uid);
+    } else if (former !== owner.uid) return otherOwner(timing);
     if (standing === undefined) return this.#unknown(call, timing);
-    this.#connections.set(call.connection, owner.uid);
     return this.#decide(call, standing, timing);
   }
 
@@ -134,7 +143,7 @@ export class Assessor {
         const { reason, message } = decision.denial;
         const text = `${message}; not there after ${Math.round(rules.maxWaitMs / 1000)} s`;
         const untilMs = timing.startedMs + rules.maxWaitMs;
-        const parked = this.#park(standing.pod.uid, untilMs, timing, rules.lateStatus, reason, text, standing);
+        const parked = this.#park(call, untilMs, timing, rules.lateStatus, reason, text, standing);
         return decision.recheckInMs === undefined ? parked : { ...parked, recheckInMs: decision.recheckInMs };
       }
       case "serve": {
@@ -178,13 +187,15 @@ export class Assessor {
 
   #unknown(call: TokenCall, timing: Timing): Parked {
     const { unknownPodMs, maxWaitMs } = this.#options.rules;
-    const message = `pod list is empty: no pod of this node has the address ${call.address}`;
+    const { pod, address } = call;
+    const what = pod === undefined ? `has the address ${address}` : `is named ${pod.namespace}/${pod.name}`;
+    const message = `pod list is empty: no pod of this node ${what}`;
     const untilMs = timing.startedMs + Math.min(unknownPodMs, maxWaitMs);
-    return this.#park(call.address, untilMs, timing, 500, "pod-unknown", message);
+    return this.#park(call, untilMs, timing, 500, "pod-unknown", message);
   }
 
   #park(
-    key: string,
+    { pod, address }: TokenCall,
     untilMs: number,
     timing: Timing,
     status: 404 | 500 | 503 | 504,
@@ -195,7 +206,8 @@ export class Assessor {
     const { rules, random } = this.#options;
     const retryAfterSeconds = status === 500 ? 1 : (rules.lateRetryAfter ?? 1 + Math.floor(random() * 3));
     const late = errorResult({ status, outcome: "timeout", reason, message, timing, standing, retryAfterSeconds });
-    return { kind: "park", key, untilMs, late };
+    const named = pod === undefined ? address : `${pod.namespace}/${pod.name}`;
+    return { kind: "park", key: standing?.pod.uid ?? named, untilMs, late };
   }
 }
 

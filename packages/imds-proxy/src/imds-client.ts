@@ -8,10 +8,32 @@ export interface ImdsAnswer {
   readonly body: string;
 }
 
+/** Where an answer goes while it arrives. */
+export interface ImdsSink {
+  head(head: Omit<ImdsAnswer, "body">): void;
+  chunk(bytes: Buffer): void;
+}
+
+export interface ImdsCallOptions {
+  readonly signal?: AbortSignal;
+  /** For the whole answer. */
+  readonly timeoutMs?: number;
+}
+
 /** The one way to the real IMDS. A request carries `Metadata: true` and nothing of what the pod sent. */
 export interface ImdsClient {
   /** @param target as made by `requestTarget` @throws ImdsError when there is no usable answer */
-  get(target: string, options?: { readonly signal?: AbortSignal; readonly timeoutMs?: number }): Promise<ImdsAnswer>;
+  get(target: string, options?: ImdsCallOptions): Promise<ImdsAnswer>;
+}
+
+/** The same for answers that go on while they arrive. */
+export interface ImdsStreamer {
+  /**
+   * Resolves when the whole answer has gone to `sink`; nobody waits for who reads it, so the size is limited.
+   * @param body JSON; with it the request is a POST
+   * @throws ImdsError when there is no usable answer, or it breaks off
+   */
+  stream(target: string, sink: ImdsSink, options?: ImdsCallOptions & { readonly body?: string }): Promise<void>;
 }
 
 /** No answer, or none within the limits. */
@@ -39,7 +61,7 @@ export interface ImdsClientOptions {
  * Node's own HTTP client: it is loaded anyway, follows no redirects, knows no proxy variables. IMDS allows five
  * requests at a time per machine, which others share, hence few sockets.
  */
-export class HttpImdsClient implements ImdsClient {
+export class HttpImdsClient implements ImdsClient, ImdsStreamer {
   readonly #options: Required<ImdsClientOptions>;
   readonly #agent: Agent;
 
@@ -53,12 +75,18 @@ export class HttpImdsClient implements ImdsClient {
     });
   }
 
-  get(
-    target: string,
-    options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
-  ): Promise<ImdsAnswer> {
+  async get(target: string, options: ImdsCallOptions = {}): Promise<ImdsAnswer> {
+    const chunks: Buffer[] = [];
+    let answer: Omit<ImdsAnswer, "body"> | undefined;
+    const sink: ImdsSink = { head: (head) => (answer = head), chunk: (bytes) => chunks.push(bytes) };
+    await this.stream(target, sink, options);
+    const head = answer ?? { status: 0, contentType: undefined, retryAfter: undefined };
+    return { ...head, body: Buffer.concat(chunks).toString("utf8") };
+  }
+
+  stream(target: string, sink: ImdsSink, options: ImdsCallOptions & { readonly body?: string } = {}): Promise<void> {
     const { host, port, connectTimeoutMs } = this.#options;
-    const { signal, timeoutMs = this.#options.timeoutMs } = options;
+    const { signal, timeoutMs = this.#options.timeoutMs, body } = options;
     return new Promise((resolve, reject) => {
       const fail = (code: string, message: string, cause?: unknown): void => {
         finish();
@@ -69,9 +97,15 @@ export class HttpImdsClient implements ImdsClient {
         host,
         port,
         path: target,
-        method: "GET",
+        method: body === undefined ? "GET" : "POST",
         agent: this.#agent,
-        headers: { metadata: "true", accept: "application/json, text/plain" },
+        headers: {
+          metadata: "true",
+          accept: "application/json, text/plain",
+          ...(body === undefined
+            ? {}
+            : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }),
+        },
       });
       const whole = setTimeout(() => fail("timeout", `IMDS did not answer within ${timeoutMs} ms`), timeoutMs);
       let connecting: NodeJS.Timeout | undefined;
@@ -94,33 +128,34 @@ export class HttpImdsClient implements ImdsClient {
         fail(error.code ?? "network", `IMDS cannot be reached: ${error.code ?? error.message}`, error),
       );
       outgoing.once("response", (incoming) => {
-        this.#read(incoming).then(
-          (answer) => {
+        this.#read(incoming, sink).then(
+          () => {
             finish();
-            resolve(answer);
+            resolve();
           },
           (error: unknown) => fail("body", error instanceof Error ? error.message : "the answer broke off", error),
         );
       });
       if (signal?.aborted) onAbort();
-      else outgoing.end();
+      else outgoing.end(body);
     });
   }
 
-  async #read(incoming: IncomingMessage): Promise<ImdsAnswer> {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of incoming as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > this.#options.maxBytes) throw new Error(`IMDS answered more than ${this.#options.maxBytes} bytes`);
-      chunks.push(chunk);
-    }
-    return {
+  async #read(incoming: IncomingMessage, sink: ImdsSink): Promise<void> {
+    const { maxBytes } = this.#options;
+    if (Number(incoming.headers["content-length"] ?? 0) > maxBytes)
+      throw new Error(`IMDS answered more than ${maxBytes} bytes`);
+    sink.head({
       status: incoming.statusCode ?? 0,
       contentType: incoming.headers["content-type"],
       retryAfter: incoming.headers["retry-after"],
-      body: Buffer.concat(chunks).toString("utf8"),
-    };
+    });
+    let size = 0;
+    for await (const chunk of incoming as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxBytes) throw new Error(`IMDS answered more than ${maxBytes} bytes`);
+      sink.chunk(chunk);
+    }
   }
 
   close(): void {

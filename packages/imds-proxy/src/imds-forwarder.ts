@@ -1,14 +1,14 @@
 import { LimiterFullError } from "./fair-limiter.ts";
 import type { FairLimiter } from "./fair-limiter.ts";
 import { ImdsError } from "./imds-client.ts";
-import type { ImdsClient } from "./imds-client.ts";
+import type { ImdsCallOptions, ImdsClient, ImdsSink, ImdsStreamer } from "./imds-client.ts";
 import { errorReply } from "./reply.ts";
 import type { Reply } from "./reply.ts";
 import type { MetadataRequest, TokenRequest } from "./request.ts";
 import { requestTarget } from "./request-target.ts";
 
 export interface ImdsForwarderOptions {
-  readonly client: ImdsClient;
+  readonly client: ImdsClient & ImdsStreamer;
   /** Instance, versions and so on; IMDS allows five a second per machine. */
   readonly metadataLimiter: FairLimiter;
   /** Shared with the broker's source: one budget for IMDS's identity endpoint. */
@@ -29,27 +29,71 @@ export class ImdsForwarder {
     this.#options = options;
   }
 
-  /** @param fairnessKey pod UID or address */
-  async forward(request: MetadataRequest | TokenRequest, fairnessKey: string, signal?: AbortSignal): Promise<Reply> {
+  /** The whole answer at once. @param fairnessKey pod UID or address */
+  forward(request: MetadataRequest | TokenRequest, fairnessKey: string, signal?: AbortSignal): Promise<Reply> {
+    return this.#limited(request, fairnessKey, signal, async (target, options) => {
+      const { status, contentType, retryAfter, body } = await this.#options.client.get(target, options);
+      return {
+        status,
+        headers: {
+          ...(contentType === undefined ? {} : { "content-type": contentType }),
+          ...(retryAfter === undefined ? {} : { "retry-after": retryAfter }),
+        },
+        body,
+      };
+    });
+  }
+
+  /**
+   * The answer while it arrives. @param body of a POST @returns an error that is to be sent instead, when nothing has
+   * been sent yet @throws ImdsError when the answer broke off
+   */
+  relay(
+    request: MetadataRequest,
+    fairnessKey: string,
+    sink: ImdsSink,
+    signal: AbortSignal,
+    body?: string,
+  ): Promise<Reply | undefined> {
+    let begun = false;
+    const watched: ImdsSink = {
+      head: (head) => {
+        begun = true;
+        sink.head(head);
+      },
+      chunk: (bytes) => sink.chunk(bytes),
+    };
+    return this.#limited<Reply | undefined>(
+      request,
+      fairnessKey,
+      signal,
+      async (target, options) => {
+        await this.#options.client.stream(target, watched, { ...options, ...(body === undefined ? {} : { body }) });
+        return undefined;
+      },
+      () => begun,
+    );
+  }
+
+  async #limited<T extends Reply | undefined>(
+    request: MetadataRequest | TokenRequest,
+    fairnessKey: string,
+    signal: AbortSignal | undefined,
+    ask: (target: string, options: ImdsCallOptions) => Promise<T>,
+    begun: () => boolean = () => false,
+  ): Promise<T | Reply> {
     const limiter = request.kind === "token" ? this.#options.tokenLimiter : this.#options.metadataLimiter;
     try {
-      return await limiter.run(fairnessKey, async () => {
+      return await limiter.run(fairnessKey, () => {
         // The client may have left while this request was waiting for its turn.
         if (signal?.aborted) throw new ImdsError("aborted", "the request was given up");
-        const answer = await this.#options.client.get(requestTarget(request), {
+        return ask(requestTarget(request), {
           ...(signal === undefined ? {} : { signal }),
           ...(isSlow(request) ? { timeoutMs: SLOW_MS } : {}),
         });
-        return {
-          status: answer.status,
-          headers: {
-            ...(answer.contentType === undefined ? {} : { "content-type": answer.contentType }),
-            ...(answer.retryAfter === undefined ? {} : { "retry-after": answer.retryAfter }),
-          },
-          body: answer.body,
-        };
       });
     } catch (error) {
+      if (begun()) throw error;
       if (error instanceof LimiterFullError)
         return errorReply(503, "overloaded", error.message, { retryAfterSeconds: 1 });
       if (error instanceof ImdsError)

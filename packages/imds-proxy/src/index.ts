@@ -7,15 +7,24 @@ export { FairLimiter, LimiterFullError } from "./fair-limiter.ts";
 export type { FairLimiterOptions } from "./fair-limiter.ts";
 export type { BrokerStatistics } from "./broker-statistics.ts";
 export { HttpImdsClient, ImdsError } from "./imds-client.ts";
-export type { ImdsAnswer, ImdsClient, ImdsClientOptions } from "./imds-client.ts";
+export type {
+  ImdsAnswer,
+  ImdsCallOptions,
+  ImdsClient,
+  ImdsClientOptions,
+  ImdsSink,
+  ImdsStreamer,
+} from "./imds-client.ts";
 export { ImdsForwarder } from "./imds-forwarder.ts";
 export type { ImdsForwarderOptions } from "./imds-forwarder.ts";
 export { ImdsSource } from "./imds-source.ts";
 export { ParkingLot } from "./parking-lot.ts";
 export { parseRequest } from "./parse-request.ts";
 export type { RequestRules, WireRequest } from "./parse-request.ts";
+export { isFromHost } from "./host-token.ts";
+export { imdsListener } from "./listener.ts";
+export type { Exchange, ImdsListener, ImdsProxyOptions } from "./listener.ts";
 export { imdsProxy, imdsServerOptions } from "./plugin.ts";
-export type { Exchange, ImdsProxyOptions } from "./plugin.ts";
 export type { Attachment, Ownership, PodCandidate, PodDirectory, Standing } from "./pod-directory.ts";
 export { errorReply, JSON_TYPE, METADATA_REQUIRED } from "./reply.ts";
 export type { ErrorReplyOptions, Reply } from "./reply.ts";

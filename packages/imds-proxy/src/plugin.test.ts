@@ -8,7 +8,7 @@ import { candidate, FakeDirectory, FakeSource, identity, pod, token } from "../t
 import { ImdsForwarder } from "./imds-forwarder.ts";
 import { HttpImdsClient } from "./imds-client.ts";
 import { imdsProxy, imdsServerOptions } from "./plugin.ts";
-import type { Exchange, ImdsProxyOptions } from "./plugin.ts";
+import type { Exchange, ImdsProxyOptions } from "./listener.ts";
 import { METADATA_REQUIRED } from "./reply.ts";
 import { TokenBroker } from "./token-broker.ts";
 import { TokenService } from "./token-service.ts";
@@ -44,6 +44,22 @@ async function setUp(options: Partial<ImdsProxyOptions> = {}) {
       .send('{ "compute": {} }');
   });
   imds.get("/metadata/versions", (_request, reply) => reply.redirect("http://127.0.0.1:1/"));
+  const slow = Promise.withResolvers<void>();
+  imds.get("/metadata/instance/slow", (_request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { "content-type": "text/plain" }).write("first,");
+    void slow.promise.then(() => reply.raw.end("\u00fflast"));
+  });
+  imds.get("/metadata/instance/large", (_request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { "content-type": "text/plain" });
+    for (let sent = 0; sent < 4; sent++) reply.raw.write("x".repeat(400_000));
+    reply.raw.end();
+  });
+  imds.post("/metadata/scheduledevents", (request, reply) => {
+    seen.push({ url: `${request.url} ${JSON.stringify(request.body)}`, headers: request.headers });
+    return reply.code(200).send("");
+  });
   const client = new HttpImdsClient({ host: "127.0.0.1", port: await listen(imds) });
   open.push(() => client.close());
 
@@ -63,7 +79,7 @@ async function setUp(options: Partial<ImdsProxyOptions> = {}) {
   const app = Fastify(imdsServerOptions());
   await app.register(imdsProxy, { tokens, forwarder, observe: (exchange) => exchanges.push(exchange), ...options });
   const port = await listen(app);
-  return { app, port, directory, tokens, exchanges, seen, base: `http://127.0.0.1:${port}` };
+  return { app, port, directory, tokens, exchanges, seen, slow, base: `http://127.0.0.1:${port}` };
 }
 
 /** Sends bytes and returns everything that comes back until the server closes or `until` has been seen. */
@@ -163,11 +179,96 @@ describe("over real sockets", () => {
     expect(seen).toEqual([]);
   });
 
-  test("S63 the host token endpoint is off", async () => {
-    const { base } = await setUp();
-    const response = await fetch(`${base}/host/token/?resource=r`, { headers: { podns: "a", podname: "b" } });
-    expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ error: "not_found" });
+  test("what IMDS answers goes on while it arrives, every byte of it", async () => {
+    const { base, slow, exchanges } = await setUp();
+    const response = await fetch(`${base}/metadata/instance/slow`, { headers: { metadata: "true" } });
+    const reader = response.body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("first,");
+    expect(exchanges).toEqual([]);
+    slow.resolve();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("\u00fflast");
+    expect((await reader?.read())?.done).toBe(true);
+    await soon(() => exchanges.map(({ status }) => status)).toEqual([200]);
+  });
+
+  test("an answer without end is broken off, and is an error, not a short answer", async () => {
+    const { base, exchanges } = await setUp();
+    const response = await fetch(`${base}/metadata/instance/large`, { headers: { metadata: "true" } });
+    await expect(response.text()).rejects.toThrow();
+    expect(exchanges).toMatchObject([{ status: 200, broken: "IMDS answered more than 1048576 bytes" }]);
+  });
+
+  test("N-10 an approval of events is written anew, where it is allowed at all", async () => {
+    const { base, seen } = await setUp({ rules: { approveEvents: true } });
+    const post = (body: string): Promise<Response> =>
+      fetch(`${base}/metadata/scheduledevents?api-version=2020-07-01`, {
+        method: "POST",
+        headers: { metadata: "true", "x-y": "z" },
+        body,
+      });
+    expect((await post('{ "StartRequests": [{ "EventId": "f020-AB", "x": 1 }], "y": 2 }')).status).toBe(200);
+    for (const body of ["{}", "[]", "null", "{", '{"StartRequests":[]}', '{"StartRequests":[{"EventId":"a b"}]}'])
+      expect((await post(body)).status, body).toBe(400);
+    expect(seen.map(({ url }) => url)).toEqual([
+      '/metadata/scheduledevents?api-version=2020-07-01 {"StartRequests":[{"EventId":"f020-AB"}]}',
+    ]);
+    expect(Object.keys(seen[0]?.headers ?? {})).not.toContain("x-y");
+  });
+
+  describe("S63 the host token endpoint", () => {
+    const headers = { podns: "default", podname: "p" };
+
+    test("S63 is off unless it was allowed", async () => {
+      const { base } = await setUp();
+      const response = await fetch(`${base}/host/token/?resource=r`, { headers });
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ error: "not_found" });
+    });
+
+    test("S63 upstream's shape for a process of the host", async () => {
+      const { base, directory, exchanges } = await setUp({ rules: { hostToken: true } });
+      directory.put("10.0.0.5", { pod: pod("p"), candidates: [candidate(identity("a"))] });
+      const response = await fetch(`${base}/host/token/?resource=r`, { headers });
+      expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json; charset=utf-8"]);
+      const body = (await response.json()) as { token: object; clientid: string };
+      expect(Object.keys(body)).toEqual(["token", "clientid"]);
+      const fields = "access_token refresh_token expires_in expires_on not_before resource token_type".split(" ");
+      expect(Object.keys(body.token)).toEqual(fields);
+      expect(body.token).toMatchObject({ access_token: "t", refresh_token: "" });
+      expect(body.clientid).toBe("11111111-1111-1111-1111-111111111111");
+      expect(exchanges).toMatchObject([{ request: { kind: "host-token" }, facts: { pod: { name: "p" } } }]);
+    });
+
+    test("S63 one connection may ask for several pods", async () => {
+      const { port, directory } = await setUp({ rules: { hostToken: true } });
+      for (const name of ["p", "q"]) directory.put(name, { pod: pod(name), candidates: [candidate(identity(name))] });
+      const ask = (name: string, more = ""): string =>
+        `GET /host/token/?resource=r HTTP/1.1\r\nHost: x\r\npodns: default\r\npodname: ${name}\r\n${more}\r\n`;
+      const text = await raw(port, ask("p") + ask("q", "Connection: close\r\n"));
+      expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 200"]);
+    });
+
+    test("S63 an exception of the pod is not the host's", async () => {
+      const { base, directory, seen } = await setUp({ rules: { hostToken: true } });
+      directory.put("10.0.0.5", { pod: pod("p"), excepted: true });
+      const response = await fetch(`${base}/host/token/?resource=r`, { headers });
+      expect([response.status, seen]).toEqual([404, []]);
+    });
+
+    test("S63 a peer with any other address, even of the loopback network, is not from the host", async () => {
+      const { port, directory } = await setUp({ rules: { hostToken: true } });
+      directory.put("127.0.0.5", { pod: pod("p"), candidates: [candidate(identity("a"))] });
+      const text = await new Promise<string>((resolve) => {
+        const socket = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.5" });
+        let got = "";
+        socket.on("data", (chunk) => (got += String(chunk))).on("close", () => resolve(got));
+        socket.write(
+          "GET /host/token/?resource=r HTTP/1.1\r\nHost: localhost\r\npodns: default\r\npodname: p\r\nConnection: close\r\n\r\n",
+        );
+      });
+      expect(text).toMatch(/^HTTP\/1\.1 500 /);
+      expect(text).toContain("request remote address is not from a host");
+    });
   });
 
   test("S72 a client that disconnects leaves nothing behind", async () => {

@@ -35,6 +35,8 @@ export interface Standing {
 export interface PodDirectory {
   /** @param address as `normalizeAddress` writes it */
   owner(address: string): Ownership;
+  /** The pod of that name on this node, for processes of the host that ask on its behalf. */
+  named(namespace: string, name: string): Ownership;
   standing(podUid: string): Standing | undefined;
   /** Calls `wake` after every change that could alter an answer. @returns how to stop */
   watch(wake: () => void): () => void;

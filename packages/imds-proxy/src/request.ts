@@ -34,7 +34,8 @@ export type MetadataCategory =
 /** Another IMDS route of the allow-list. */
 export interface MetadataRequest {
   readonly kind: "metadata";
-  readonly method: "GET";
+  /** POST only for the approval of scheduled events, where that is allowed. */
+  readonly method: "GET" | "POST";
   readonly category: MetadataCategory;
   /** Canonical path, to be sent as it is. */
   readonly path: string;
@@ -42,9 +43,12 @@ export interface MetadataRequest {
   readonly parameters: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** Upstream's `/host/token` for processes of the host, recognised by its path alone. */
+/** Upstream's `/host/token`: a process of the host asks for a token of a pod that it names. */
 export interface HostTokenRequest {
   readonly kind: "host-token";
+  readonly podNamespace: string;
+  readonly podName: string;
+  readonly request: TokenRequest;
 }
 
 /** Why a request was refused before anybody asked who sent it; a metric label. */
@@ -61,6 +65,9 @@ export type RefusalReason =
   | "invalid-query"
   | "unknown-id-parameter"
   | "invalid-parameter"
+  | "host-token-off"
+  | "missing-pod-header"
+  | "not-from-host"
   | "missing-resource";
 
 export interface Refusal {

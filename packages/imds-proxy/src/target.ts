@@ -9,7 +9,7 @@ import { tokenRequest } from "./token-parameters.ts";
 /** What a request target says; what becomes of it depends on the headers and the method as well. */
 export type Target =
   | { readonly kind: "invalid"; readonly why: string }
-  | { readonly kind: "host-token" }
+  | { readonly kind: "host-token"; readonly request: TokenRequest | Refusal }
   | { readonly kind: "unknown-identity-path" }
   | { readonly kind: "not-found" }
   | {
@@ -27,13 +27,15 @@ export function readTarget(text: string): Target {
   const path = canonicalPath(mark < 0 ? text : text.slice(0, mark));
   if (!path.ok) return { kind: "invalid", why: path.why };
   const route = routeOf(path.segments);
-  if (route.kind !== "token" && route.kind !== "metadata") return route;
-  const category = route.kind === "token" ? undefined : route.category;
+  if (route.kind === "unknown-identity-path" || route.kind === "not-found") return route;
+  const category = route.kind === "metadata" ? route.category : undefined;
   const query = parseQuery(mark < 0 ? "" : text.slice(mark + 1));
   if (!query.ok) {
     const reply = errorReply(400, "invalid_request", `Invalid request: ${query.why}`);
-    return { kind: "known", category, request: { kind: "refusal", reason: "invalid-query", reply } };
+    const request: Refusal = { kind: "refusal", reason: "invalid-query", reply };
+    return route.kind === "host-token" ? { kind: "host-token", request } : { kind: "known", category, request };
   }
+  if (route.kind === "host-token") return { kind: "host-token", request: tokenRequest(query.parameters) };
   const request =
     route.kind === "token"
       ? tokenRequest(query.parameters)

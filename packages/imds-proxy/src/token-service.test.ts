@@ -36,6 +36,7 @@ function setUp(source: FakeSource = new FakeSource(token("t")), rules: Partial<T
       forwarded.push(target);
       return Promise.resolve({ status: 418, contentType: "text/x", retryAfter: undefined, body: "from IMDS" });
     },
+    stream: () => Promise.reject(new Error("not used")),
   };
   const service = new TokenService({
     directory,

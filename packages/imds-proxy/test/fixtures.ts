@@ -76,6 +76,12 @@ export class FakeDirectory implements PodDirectory {
     return this.owners.get(address) ?? { kind: "unknown" };
   }
 
+  named(namespace: string, name: string): Ownership {
+    for (const { pod } of this.standings.values())
+      if (pod.namespace === namespace && pod.name === name) return { kind: "pod", uid: pod.uid };
+    return { kind: "unknown" };
+  }
+
   standing(podUid: string): Standing | undefined {
     return this.standings.get(podUid);
   }
