@@ -126,8 +126,8 @@ describe("convergence", () => {
       }
       expect([simulation.statuses, simulation.held]).toEqual([{}, ["foreign"]]);
     }
-    // Object, intent, PATCH, record, status; status, intent, PATCH, record, deletion, finalizer.
-    expect(whole.writes).toBe(11);
+    // Object, intent, PATCH, its name, record, status; status, intent, PATCH, its name, record, deletion, finalizer.
+    expect(whole.writes).toBe(13);
   });
 
   test("a node that goes takes its objects and what only it used", async () => {

@@ -1,8 +1,16 @@
-import type { Arm, ComputeState, IdentityPatch, PatchOptions } from "@podid/azure-assigner";
+import { ArmError } from "@podid/azure-assigner";
+import type {
+  Arm,
+  ComputeState,
+  FollowOptions,
+  IdentityPatch,
+  MachineScope,
+  PatchOptions,
+} from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
-import type { MicMetrics } from "./metrics.ts";
+import type { CloudOperation, MicMetrics } from "./metrics.ts";
 
-/** Counts and times every ARM call under upstream's operation names. */
+/** Counts and times every ARM call, under upstream's operation names where upstream has such a call. */
 export class MeteredArm implements Arm {
   readonly #arm: Arm;
   readonly #metrics: MicMetrics;
@@ -13,12 +21,39 @@ export class MeteredArm implements Arm {
   }
 
   read(group: NodeGroup, signal?: AbortSignal): Promise<ComputeState> {
-    const operation = group.kind === "virtualMachine" ? "vm_get" : "vmss_get";
-    return this.#metrics.timeCloud(operation, () => this.#arm.read(group, signal));
+    return this.#measure(group, "get", () => this.#arm.read(group, signal));
+  }
+
+  list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
+    return this.#measure(scope, "list", () => this.#arm.list(scope, signal));
   }
 
   patch(group: NodeGroup, patch: IdentityPatch, options?: PatchOptions): Promise<ComputeState> {
-    const operation = group.kind === "virtualMachine" ? "vm_update" : "vmss_update";
-    return this.#metrics.timeCloud(operation, () => this.#arm.patch(group, patch, options));
+    return this.#measure(group, "update", () => this.#arm.patch(group, patch, options));
+  }
+
+  resume(group: NodeGroup, operation: string, options?: FollowOptions): Promise<ComputeState> {
+    return this.#measure(group, "resume", () => this.#arm.resume(group, operation, options));
+  }
+
+  async #measure<T>(
+    { kind }: Pick<NodeGroup, "kind">,
+    what: "get" | "list" | "update" | "resume",
+    call: () => Promise<T>,
+  ): Promise<T> {
+    const machine = kind === "virtualMachine" ? "vm" : "vmss";
+    const counted = async (): Promise<T> => {
+      try {
+        const result = await call();
+        this.#metrics.armCalled(`${machine}_${what}`, "success");
+        return result;
+      } catch (error) {
+        this.#metrics.armCalled(`${machine}_${what}`, error instanceof ArmError ? error.problem.kind : "aborted");
+        throw error;
+      }
+    };
+    if (what === "list" || what === "resume") return await counted();
+    const operation: CloudOperation = `${machine}_${what}`;
+    return await this.#metrics.timeCloud(operation, counted);
   }
 }

@@ -30,6 +30,8 @@ export class MicMetrics implements WriteTimer {
   readonly #cloudDuration: Histogram;
   readonly #apiErrors: Counter;
   readonly #unreadableLedgers: Counter;
+  readonly #armCalls: Counter;
+  readonly #podAssigned: Histogram;
 
   /** @param now milliseconds */
   constructor(now: () => number = () => performance.now()) {
@@ -60,6 +62,18 @@ export class MicMetrics implements WriteTimer {
       "Total number of errors in kubernetes api operations",
       ["operation_type"],
     );
+    this.#podAssigned = new Histogram({
+      name: "podid_mic_pod_assignment_duration_seconds",
+      help: "Time from a pod's scheduling until one of its identities is assigned; includes waiting for a binding that came later",
+      buckets: LONG_SECONDS,
+      registers: [this.registry],
+    });
+    this.#armCalls = new Counter({
+      name: "podid_mic_arm_calls_total",
+      help: "Calls of Azure Resource Manager by operation and outcome: success, aborted, or the kind of problem",
+      labelNames: ["operation_type", "outcome"],
+      registers: [this.registry],
+    });
     this.#unreadableLedgers = new Counter({
       name: "podid_mic_unreadable_ledgers_total",
       help: "Ledgers that were found unreadable: what they owned is not detached any more",
@@ -94,9 +108,19 @@ export class MicMetrics implements WriteTimer {
     }
   }
 
+  /** @param outcome success, aborted, or the kind of an ARM problem */
+  armCalled(operation: string, outcome: string): void {
+    this.#armCalls.inc({ operation_type: operation, outcome });
+  }
+
   cycleDone(milliseconds: number): void {
     this.#cycle.duration.observe(milliseconds / 1000);
     this.#cycle.count.inc();
+  }
+
+  /** @param milliseconds since the scheduler placed the pod, in steps of a second */
+  podAssigned(milliseconds: number): void {
+    this.#podAssigned.observe(Math.max(0, milliseconds) / 1000);
   }
 
   elected(): void {

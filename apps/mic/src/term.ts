@@ -1,4 +1,4 @@
-import { ThrottledArm, Assigner } from "@podid/azure-assigner";
+import { Assigner, GuardedArm, GuardedDirectory } from "@podid/azure-assigner";
 import type { Arm, AssignerLimits, IdentityDirectory } from "@podid/azure-assigner";
 import { listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
@@ -10,10 +10,15 @@ import type { AdoptionMode } from "./groups/attacher.ts";
 import { Bookkeeper } from "./groups/bookkeeper.ts";
 import { ConfigMapLedgers } from "./groups/config-map-ledgers.ts";
 import { Entitlement } from "./groups/entitlement.ts";
+import { Lingering } from "./groups/lingering.ts";
 import { Observations } from "./groups/observation.ts";
 import { Protection } from "./groups/protection.ts";
 import { MeteredArm } from "./metered-arm.ts";
 import type { MicMetrics } from "./metrics.ts";
+import { PodGates } from "./status/pod-gates.ts";
+import { summarise } from "./status/scope-summary.ts";
+import { StatusReporter } from "./status/status-reporter.ts";
+import type { StatusTiming } from "./status/status-reporter.ts";
 import { UnservedPods } from "./unserved-pods.ts";
 import type { World } from "./world.ts";
 
@@ -32,6 +37,9 @@ export interface TermSettings {
   /** Client ids, in any casing. */
   readonly protectedClientIds: readonly string[];
   readonly assignerLimits?: Partial<AssignerLimits>;
+  /** How long an identity that nobody needs any more stays attached; 0 when absent. */
+  readonly detachDelayMs?: number;
+  readonly statusTiming?: Partial<StatusTiming>;
 }
 
 export interface TermPorts {
@@ -47,6 +55,8 @@ export interface TermPorts {
   /** Why nothing may be written, or undefined while leading safely. */
   readonly fenced: () => string | undefined;
   readonly epoch: () => number;
+  /** Issuer of the cluster's ServiceAccount tokens, if known. */
+  readonly issuer?: () => string | undefined;
 }
 
 /** A watch that stalled unnoticed is opened anew after 90 s (the reflector's default); until then a new leader asks before it takes. */
@@ -66,6 +76,8 @@ export class Term {
   readonly #ledgers: ConfigMapLedgers;
   readonly #observations = new Observations();
   readonly #unserved: UnservedPods;
+  readonly #statuses: StatusReporter;
+  readonly #gates: PodGates;
   readonly #stopped = new AbortController();
   /** Wall-clock milliseconds. */
   #doubtUntil = Infinity;
@@ -84,13 +96,18 @@ export class Term {
       );
     });
     this.#unserved = new UnservedPods({ ...ports, dryRun: settings.dryRun });
+    this.#statuses = new StatusReporter({ ...ports, ...settings, timing: settings.statusTiming ?? {} });
+    this.#gates = new PodGates({ ...ports, ...settings });
+    const lingering = new Lingering({ delayMs: settings.detachDelayMs ?? 0, now: () => clock.now() });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
+    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics), { clock });
     const assigner = new Assigner({
-      arm: new ThrottledArm(new MeteredArm(ports.arm, metrics), clock),
+      arm,
+      gate: arm,
       ledgers: this.#ledgers,
       clock,
-      ...(ports.directory !== undefined && { directory: ports.directory }),
+      ...(ports.directory !== undefined && { directory: new GuardedDirectory(ports.directory, arm) }),
       ...(settings.assignerLimits !== undefined && { limits: settings.assignerLimits }),
     });
     const attacher = new Attacher({
@@ -100,6 +117,7 @@ export class Term {
       assigner,
       ledgers: this.#ledgers,
       protection,
+      lingering,
       log,
       clock,
       random,
@@ -121,6 +139,14 @@ export class Term {
       batch: settings.createDeleteBatch,
       trustMs: settings.trustMs,
       fenced,
+      lingering,
+      onLook: (scope, found, observation) => {
+        this.#statuses.saw(scope.key, summarise(found, observation));
+        this.#gates.saw(scope, found);
+      },
+      onAssigned: ({ pod }) => {
+        if (pod.scheduledAt !== undefined) metrics.podAssigned(clock.now() - pod.scheduledAt);
+      },
       onNeedsArm: (key) => this.#arms.add(key),
       recheck: (record) => (clock.now() < this.#doubtUntil ? entitlement.holds(record) : Promise.resolve(false)),
       onDoubt: (key) => this.#books.addAfter(key, 1000),
@@ -164,9 +190,12 @@ export class Term {
     this.#books.start();
     this.#arms.start();
     this.#unserved.start();
+    this.#statuses.start();
+    this.#gates.start();
     const sweep = (): void => {
       for (const key of world.busyScopes()) this.#books.add(key);
       this.#unserved.lookAtAll();
+      this.#gates.lookAtAll();
       this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
     };
     this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
@@ -180,7 +209,12 @@ export class Term {
     this.#unsubscribe?.();
     this.#unserved.stop();
     this.#sweep?.cancel();
-    await Promise.all([this.#arms.stop({ graceMs: 0 }), this.#books.stop({ graceMs: 2000 })]);
+    await Promise.all([
+      this.#arms.stop({ graceMs: 0 }),
+      this.#books.stop({ graceMs: 2000 }),
+      this.#statuses.stop(),
+      this.#gates.stop(),
+    ]);
   }
 
   #changed(key: string): void {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Assigner } from "./assigner.ts";
-import type { AssignOutcome, AssignRequest } from "./assigner.ts";
+import type { AssignOutcome, AssignRequest } from "./assign-request.ts";
 import type { Clock } from "./clock.ts";
-import { ThrottledArm } from "./throttled-arm.ts";
+import { GuardedArm } from "./guard/guarded-arm.ts";
 import { identity, scaleSet, virtualMachine } from "./testing/fixtures.ts";
 import { MemoryArm } from "./testing/memory-arm.ts";
 import { MemoryLedgerStore } from "./testing/memory-ledger-store.ts";
@@ -76,9 +76,10 @@ describe("ownership", () => {
     let saves = 0;
     ledgers.beforeSave = () => {
       saves += 1;
-      if (saves === 2) throw new Error("killed");
+      if (saves >= 2) throw new Error("killed");
     };
     await expect(assign(["a"])).rejects.toThrow("killed");
+    ledgers.beforeSave = undefined;
     expect(attached()).toEqual(["a"]);
     await assign([]);
     expect(attached()).toEqual([]);
@@ -262,7 +263,7 @@ describe("refused identities", () => {
 test("after a Retry-After nothing of that scope reaches ARM until it has passed, other machines are free", async () => {
   const arm = new MemoryArm();
   const clock = new JumpingClock();
-  const throttled = new ThrottledArm(arm, clock);
+  const throttled = new GuardedArm(arm, { clock });
   arm.failNext("read", {
     kind: "throttled",
     scope: "machine",

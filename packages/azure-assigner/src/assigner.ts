@@ -1,88 +1,33 @@
-import type { NodeGroup } from "@podid/crd-types";
-import type { Arm, IdentityDirectory } from "./arm.ts";
-import { culprits } from "./culprits.ts";
+import type { AssignerLimits, AssignerPorts, AssignOutcome, AssignRequest } from "./assign-request.ts";
+import { DEFAULT_LIMITS } from "./assign-request.ts";
+import { Run } from "./assign-run.ts";
+import type { Step } from "./assign-run.ts";
 import { ArmError } from "./arm-problem.ts";
 import type { ArmProblem } from "./arm-problem.ts";
 import { sleep, systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
-import type { AttachedIdentity, ComputeState, IdentityRef } from "./compute-state.ts";
-import { adopt, LedgerConflict, recordIntent, recordResult, sameLedger, settle } from "./ledger.ts";
-import type { Ledger, LedgerStore, StoredLedger } from "./ledger.ts";
-import { Run } from "./assign-run.ts";
-import type { Step } from "./assign-run.ts";
+import type { ComputeState } from "./compute-state.ts";
+import { Isolation } from "./isolation.ts";
+import {
+  adopt,
+  LedgerConflict,
+  raiseEpoch,
+  recordIntent,
+  recordResult,
+  recordRunning,
+  sameLedger,
+  settle,
+} from "./ledger.ts";
+import type { Ledger, StoredLedger } from "./ledger.ts";
 import { deletingProblem, updatingProblem } from "./machine-problem.ts";
 import { plan } from "./plan.ts";
 import type { Plan, PlannedRequest } from "./plan.ts";
+import { afterRefusal, mayEvict } from "./refusal.ts";
+import { entriesWithoutClient, isBusy, notFoundProblem, onTrialProblem, withoutClientProblem } from "./staleness.ts";
+import { missing } from "./suspects.ts";
 
-export interface AssignerLimits {
-  /** Attempts after conflicts, each with a fresh look at the machine. */
-  readonly maxAttempts: number;
-  /** Pause after the first conflict; doubles with every further one. */
-  readonly conflictDelayMs: number;
-  /** How long another's running operation on the machine is waited for before trying anyway. */
-  readonly holdUpdatingMs: number;
-  /** How long a request may still change the machine after it was sent; longer than the poll deadline. */
-  readonly requestLifeMs: number;
-}
-
-export const DEFAULT_LIMITS: AssignerLimits = {
-  maxAttempts: 6,
-  conflictDelayMs: 500,
-  holdUpdatingMs: 120_000,
-  requestLifeMs: 16 * 60_000,
-};
-
-export interface AssignerPorts {
-  readonly arm: Arm;
-  readonly ledgers: LedgerStore;
-  /** Asked who of several does not exist when ARM's refusal names nobody. */
-  readonly directory?: IdentityDirectory;
-  readonly clock?: Clock;
-  readonly limits?: Partial<AssignerLimits>;
-}
-
-export interface AssignRequest {
-  readonly group: NodeGroup;
-  /** What the group's pods need now. Asked again right before every request, because pods come and go while ARM works. */
-  readonly desired: () => Iterable<IdentityRef>;
-  /** Immutable, cluster and kept identities: never detached. */
-  readonly isProtected: (identity: AttachedIdentity) => boolean;
-  /** Keys of the identities that upstream's controller attached to this group; asked once in the life of a ledger. */
-  readonly adoptable?: () => Iterable<string>;
-  /** Keys that have to wait (they were refused lately): neither attached nor detached. */
-  readonly skip?: () => ReadonlySet<string>;
-  /** Leader epoch to record; a lower one than the ledger's is refused. */
-  readonly epoch?: number;
-  /** Why nothing may be written any more (the lease is about to run out), or undefined. Asked right before every write. */
-  readonly fenced?: () => string | undefined;
-  /** Called when a plan is about to be carried out, or, in a dry run, would be. */
-  readonly onPlan?: (plan: Plan, state: ComputeState) => void;
-  /** Called synchronously before a request that detaches: from now on these identities cannot be relied on. */
-  readonly onDetaching?: (keys: readonly string[]) => void;
-  /** Called once, when what upstream attached is taken over. */
-  readonly onAdopt?: (keys: readonly string[]) => void;
-  /** Plan only; no ledger, no ARM writes. */
-  readonly dryRun?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-/** How far it came. The machine's identities are in `state` even after a failure, if it could be read at all. */
-export interface AssignOutcome {
-  /**
-   * - `converged`: nothing is left to do but for `refused`.
-   * - `failed`: see `problem`.
-   * - `fenced`: not leader any more; nothing more was written.
-   */
-  readonly kind: "converged" | "failed" | "fenced";
-  readonly state?: ComputeState;
-  /** Lower-cased ids that the ledger owns. */
-  readonly owned: ReadonlySet<string>;
-  /** Identities that ARM refuses, by key. */
-  readonly refused: ReadonlyMap<string, ArmProblem>;
-  readonly problem?: ArmProblem;
-  /** PATCHes sent. */
-  readonly requests: number;
-}
+/** Waiting longer than this for a turn makes the picture of the machine too old to act on. */
+const FRESH_MS = 1000;
 
 /**
  * Brings one VM or scale set to what its pods need, and writes down what it does before it does it.
@@ -92,6 +37,7 @@ export class Assigner {
   readonly #ports: AssignerPorts;
   readonly #clock: Clock;
   readonly #limits: AssignerLimits;
+  readonly #isolations = new Map<string, Isolation>();
 
   constructor(ports: AssignerPorts) {
     this.#ports = ports;
@@ -101,7 +47,20 @@ export class Assigner {
 
   /** @throws the signal's reason when aborted, and whatever the ledger store throws besides conflicts */
   async assign(request: AssignRequest): Promise<AssignOutcome> {
-    const run = new Run(request, this.#clock.now());
+    const { key } = request.group;
+    const isolation = this.#isolations.get(key) ?? new Isolation();
+    const run = new Run(request, isolation);
+    try {
+      return await this.#assign(run);
+    } finally {
+      if (run.granted) this.#ports.gate?.leave(request.group);
+      if (isolation.idle) this.#isolations.delete(key);
+      else this.#isolations.set(key, isolation);
+    }
+  }
+
+  async #assign(run: Run): Promise<AssignOutcome> {
+    const { request } = run;
     let attempt = 0;
     for (;;) {
       request.signal?.throwIfAborted();
@@ -115,9 +74,9 @@ export class Assigner {
         case "again":
           continue;
         case "wait":
-          attempt += 1;
-          if (attempt >= this.#limits.maxAttempts && !step.patient) return run.outcome("failed", step.problem);
-          await sleep(this.#clock, step.delayMs(attempt), request.signal);
+          if (!step.patient) attempt += 1;
+          if (attempt >= this.#limits.maxAttempts) return run.outcome("failed", step.problem);
+          await sleep(this.#clock, step.delayMs(Math.max(1, attempt)), request.signal);
       }
     }
   }
@@ -125,42 +84,27 @@ export class Assigner {
   /** One look at the machine and the requests that follow from it. */
   async #attempt(run: Run): Promise<Step> {
     const { request } = run;
-    const { arm, ledgers } = this.#ports;
     try {
-      let stored = await ledgers.load(request.group);
-      const state = await arm.read(request.group, request.signal);
+      const stored = await this.#takeOver(run, await this.#ports.ledgers.load(request.group));
+      if (stored === undefined) return { kind: "fenced" };
+      const interrupted = await this.#followRunning(run, stored.ledger);
+      if (interrupted !== undefined) return interrupted;
+
+      const state = await this.#ports.arm.read(request.group, request.signal);
       run.state = state;
       if (state.provisioningState?.toLowerCase() === "deleting")
         return { kind: "failed", problem: deletingProblem(state) };
+      if (!isBusy(state)) run.busySince = undefined;
 
-      const settled = this.#settle(run, stored.ledger, state);
-      run.ledger = settled;
-      const planned = this.#plan(run, state, settled);
-      if (request.dryRun === true || planned.requests.length === 0) {
-        if (request.dryRun === true) request.onPlan?.(planned, state);
-        else await this.#saveIfChanged(run, stored, settled);
-        return this.#verify(run) ?? { kind: "converged" };
+      run.ledger = this.#settle(run, stored.ledger, state);
+      await this.#examine(run, state);
+      const planned = this.#plan(run, state, run.ledger);
+      if (request.dryRun === true) {
+        request.onPlan?.(planned, state);
+        return { kind: "converged" };
       }
-      const held = this.#hold(run, state);
-      if (held !== undefined) return held;
-
-      request.onPlan?.(planned, state);
-      let ledger = settled;
-      for (const patch of planned.requests) {
-        const deadline = this.#clock.now() + this.#limits.requestLifeMs;
-        if (request.fenced?.() !== undefined) return { kind: "fenced" };
-        stored = await ledgers.save(request.group, recordIntent(ledger, patch, deadline), stored.version);
-        run.ledger = stored.ledger;
-        const needed = new Set([...request.desired()].map(({ key }) => key));
-        if (patch.detach.some(({ key }) => needed.has(key))) return { kind: "again" };
-        if (request.fenced?.() !== undefined) return { kind: "fenced" };
-        if (patch.detach.length > 0) request.onDetaching?.(patch.detach.map(({ key }) => key));
-        const after = await this.#send(run, patch);
-        ledger = recordResult(stored.ledger, patch, after);
-        run.ledger = ledger;
-      }
-      await this.#saveIfChanged(run, stored, ledger);
-      return this.#verify(run) ?? { kind: "converged" };
+      if (planned.requests.length === 0) return await this.#nothingToSend(run, stored, state);
+      return this.#hold(run, state) ?? (await this.#carryOut(run, stored, planned, state));
     } catch (error) {
       if (error instanceof LedgerConflict) {
         return { kind: "wait", problem: ledgerProblem(error), delayMs: () => this.#limits.conflictDelayMs };
@@ -170,10 +114,33 @@ export class Assigner {
     }
   }
 
-  #settle(run: Run, stored: Ledger, state: ComputeState): Ledger {
-    const { request } = run;
+  /** Raises the ledger's epoch, so that whatever a former leader still wants to write down meets a conflict. Undefined: a later one leads. */
+  async #takeOver({ request }: Run, stored: StoredLedger): Promise<StoredLedger | undefined> {
+    const { epoch, group } = request;
+    if (epoch === undefined || request.dryRun === true || stored.version === undefined) return stored;
+    if (stored.ledger.epoch > epoch) return undefined;
+    if (stored.ledger.epoch === epoch) return stored;
+    if (request.fenced?.() !== undefined) return undefined;
+    return await this.#ports.ledgers.save(group, raiseEpoch(stored.ledger, epoch), stored.version);
+  }
+
+  /** What was begun and not heard the end of is followed, instead of asking for it a second time. */
+  async #followRunning({ request }: Run, { running }: Ledger): Promise<Step | undefined> {
+    if (running === undefined || request.dryRun === true || this.#clock.now() >= running.deadline) return undefined;
+    try {
+      await this.#ports.arm.resume(request.group, running.operation, { signal: request.signal });
+    } catch (error) {
+      if (!(error instanceof ArmError)) throw error;
+      // However it ended, the machine's state tells; only while ARM cannot be asked at all there is nothing to plan from.
+      const { problem } = error;
+      if (problem.kind === "throttled" || problem.kind === "unauthenticated") return { kind: "failed", problem };
+    }
+    return undefined;
+  }
+
+  #settle({ request }: Run, stored: Ledger, state: ComputeState): Ledger {
     const settled = settle(stored, state, this.#clock.now());
-    const ledger = { ...settled, epoch: Math.max(settled.epoch, request.epoch ?? 0) };
+    const ledger = raiseEpoch(settled, Math.max(settled.epoch, request.epoch ?? 0));
     if (ledger.adopted) return ledger;
     const adopted = adopt(
       ledger,
@@ -188,54 +155,168 @@ export class Assigner {
     return adopted;
   }
 
-  #plan({ request, refused }: Run, state: ComputeState, ledger: Ledger): Plan {
-    return plan({
-      current: state,
-      desired: request.desired(),
-      ledger,
-      isProtected: request.isProtected,
-      skip: new Set([...(request.skip?.() ?? []), ...refused.keys()]),
+  /** Finds dead entries to make anew, and asks about those who were refused before. */
+  async #examine(run: Run, state: ComputeState): Promise<void> {
+    const { request, isolation } = run;
+    const skip = request.skip?.() ?? new Set();
+    for (const key of run.evict) if (!state.attached.has(key)) run.evict.delete(key);
+    const desired = new Map([...request.desired()].map(({ key, id }) => [key, { key, id }]));
+    for (const identity of entriesWithoutClient(desired.values(), state)) {
+      if (!skip.has(identity.key) && mayEvict(run, state, identity)) run.evict.add(identity.key);
+    }
+    const candidates = run.briefed || request.dryRun === true ? [] : [...(request.suspects?.() ?? [])];
+    run.briefed = true;
+    const doubtful = candidates.flatMap((key) => {
+      const ref = desired.get(key);
+      return ref === undefined || skip.has(key) || state.attached.has(key) ? [] : [ref];
     });
+    const evicting = [...run.evict].flatMap((key) => state.attached.get(key) ?? []);
+    const unasked = [...doubtful, ...evicting].filter(({ key }) => !run.vouched.has(key) && !run.refused.has(key));
+    const unknown = await missing(unasked, this.#ports.directory, request.signal);
+    for (const { key } of unasked) run.vouched.add(key);
+    for (const ref of unknown) run.refuse(ref.key, notFoundProblem(ref));
+    isolation.suspect(doubtful.map(({ key }) => key).filter((key) => !run.refused.has(key)));
+    isolation.clear([...isolation.suspects].filter((key) => !desired.has(key) || state.attached.has(key)));
+  }
+
+  /** Those who are beyond doubt first; then, apart, one set of the doubtful. */
+  #plan(run: Run, state: ComputeState, ledger: Ledger): Plan {
+    const { request, waiting, isolation, evict } = run;
+    const planWithout = (doubtful: Iterable<string>): Plan =>
+      plan({
+        current: state,
+        desired: request.desired(),
+        ledger,
+        isProtected: request.isProtected,
+        skip: new Set([...waiting, ...doubtful]),
+        evict,
+      });
+    const { suspects } = isolation;
+    const next = isolation.next(waiting);
+    const healthy = planWithout(suspects);
+    if (next === undefined || healthy.requests.length > 0) return healthy;
+    return planWithout([...suspects].filter((key) => !next.has(key)));
+  }
+
+  async #nothingToSend(run: Run, stored: StoredLedger, state: ComputeState): Promise<Step> {
+    if (run.ledger !== undefined) await this.#saveIfChanged(run, stored, run.ledger);
+    return this.#verify(run, state) ?? { kind: "converged" };
+  }
+
+  async #carryOut(run: Run, before: StoredLedger, planned: Plan, state: ComputeState): Promise<Step> {
+    const { request } = run;
+    let stored = before;
+    let ledger = run.ledger ?? before.ledger;
+    let announced = false;
+    for (const patch of planned.requests) {
+      const turn = await this.#turn(run, patch);
+      if (turn !== undefined) return turn;
+      if (!announced) request.onPlan?.(planned, state);
+      announced = true;
+      const deadline = this.#clock.now() + this.#limits.requestLifeMs;
+      if (request.fenced?.() !== undefined) return { kind: "fenced" };
+      const intent = recordIntent(ledger, patch, deadline, run.state?.etag);
+      stored = await this.#ports.ledgers.save(request.group, intent, stored.version);
+      run.ledger = stored.ledger;
+      const needed = new Set([...request.desired()].map(({ key }) => key));
+      if (patch.detach.some(({ key }) => needed.has(key) && !run.evict.has(key))) return { kind: "again" };
+      if (request.fenced?.() !== undefined) return { kind: "fenced" };
+      if (patch.detach.length > 0) request.onDetaching?.(patch.detach.map(({ key }) => key));
+      const sent = await this.#send(run, patch, stored, deadline);
+      stored = sent.stored;
+      ledger = recordResult(stored.ledger, patch, sent.state);
+      run.ledger = ledger;
+      for (const { key } of patch.detach) if (run.evict.delete(key)) run.evicted.add(key);
+      run.isolation.clear(patch.attach.map(({ key }) => key));
+      request.onProgress?.(run.outcome("converged"));
+    }
+    await this.#saveIfChanged(run, stored, ledger);
+    // What was evicted is to be attached again, and what is in doubt to be tried.
+    if (run.evicted.size > 0 || run.isolation.next(run.waiting) !== undefined || planned.requests.length > 1)
+      return { kind: "again" };
+    return (run.state && this.#verify(run, run.state)) ?? { kind: "converged" };
+  }
+
+  /** Undefined: the PATCH may go now. */
+  async #turn(run: Run, { attach }: PlannedRequest): Promise<Step | undefined> {
+    const { gate } = this.#ports;
+    const { request, isolation } = run;
+    if (gate === undefined || run.granted) return undefined;
+    const onTrial = attach.some(({ key }) => isolation.suspects.has(key));
+    const turn = await gate.enter(request.group, {
+      ...(onTrial && { spare: this.#limits.spareForHealthy, patient: false }),
+      ...(request.signal !== undefined && { signal: request.signal }),
+    });
+    if (turn.kind === "refused") return { kind: "failed", problem: turn.problem };
+    if (turn.kind === "later") {
+      for (const ref of attach) run.deferred.set(ref.key, onTrialProblem(ref, turn.retryAfterMs));
+      return { kind: "again" };
+    }
+    run.granted = true;
+    return turn.waitedMs > FRESH_MS ? { kind: "again" } : undefined;
   }
 
   /** Another's operation on the machine is let finish, up to a limit; then `If-Match` has to decide. */
   #hold(run: Run, state: ComputeState): Step | undefined {
-    if (state.provisioningState?.toLowerCase() !== "updating") return undefined;
-    if (this.#clock.now() - run.startedAt >= this.#limits.holdUpdatingMs) return undefined;
-    const problem = updatingProblem(state);
-    return { kind: "wait", problem, patient: true, delayMs: (attempt) => Math.min(5000, 500 * 2 ** (attempt - 1)) };
+    if (!isBusy(state)) return undefined;
+    run.busySince ??= this.#clock.now();
+    if (this.#clock.now() - run.busySince >= this.#limits.holdUpdatingMs) return undefined;
+    const left = run.busySince + this.#limits.holdUpdatingMs - this.#clock.now();
+    const waited = this.#clock.now() - run.busySince;
+    const delay = Math.max(1, Math.min(5000, left, Math.max(500, waited)));
+    return { kind: "wait", problem: updatingProblem(state), patient: true, delayMs: () => delay };
   }
 
-  async #send(run: Run, patch: PlannedRequest): Promise<ComputeState> {
-    const { arm } = this.#ports;
+  async #send(
+    run: Run,
+    patch: PlannedRequest,
+    before: StoredLedger,
+    deadline: number,
+  ): Promise<{ readonly state: ComputeState; readonly stored: StoredLedger }> {
+    const { arm, ledgers } = this.#ports;
     const { request } = run;
     run.inFlight = patch;
     run.requests += 1;
-    const state = await arm.patch(request.group, patch.patch, { ifMatch: run.state?.etag, signal: request.signal });
-    run.inFlight = undefined;
-    run.state = state;
-    return state;
+    run.granted = false;
+    // Written while ARM works; a failure to write costs the successor a PATCH at worst.
+    let stored = Promise.resolve(before);
+    try {
+      const state = await arm.patch(request.group, patch.patch, {
+        ifMatch: run.state?.etag,
+        signal: request.signal,
+        onAccepted: (operation) => {
+          if (request.fenced?.() !== undefined) return;
+          stored = ledgers
+            .save(request.group, recordRunning(before.ledger, { operation, deadline }), before.version)
+            .catch((error: unknown) => {
+              if (error instanceof LedgerConflict) throw error;
+              return before;
+            });
+          stored.catch(() => {});
+        },
+      });
+      run.inFlight = undefined;
+      run.state = state;
+      return { state, stored: await stored };
+    } catch (error) {
+      await stored.catch(() => {});
+      throw error;
+    }
   }
 
-  /** An identity that has no client id although no operation runs was deleted and made again: it serves no tokens until it is re-added. */
-  #verify(run: Run): Step | undefined {
-    const { request, state } = run;
-    if (state === undefined) return undefined;
-    const nameless = [...request.desired()].filter(({ key }) => {
+  /** Needed identities that are attached and dead. */
+  #verify(run: Run, state: ComputeState): Step | undefined {
+    const { request } = run;
+    const dead = entriesWithoutClient(request.desired(), state);
+    const incomplete = [...request.desired()].some(({ key }) => {
       const attached = state.attached.get(key);
       return attached !== undefined && attached.clientId === undefined;
     });
-    if (nameless.length === 0) return undefined;
-    const held = this.#hold(run, state);
-    if (held !== undefined) return held;
-    for (const { key, id } of nameless) {
-      run.refused.set(key, {
-        kind: "identities-refused",
-        status: 200,
-        code: "IdentityWithoutClientId",
-        message: `${id} is attached but has no client id; it was probably deleted and made again: detach and attach it`,
-        identities: [key],
-      });
+    if (incomplete && dead.length === 0) return this.#hold(run, state);
+    for (const identity of dead) {
+      if (run.refused.has(identity.key)) continue;
+      const ours = Object.hasOwn(run.ledger?.entries ?? {}, identity.key) && !request.isProtected(identity);
+      run.refuse(identity.key, withoutClientProblem(identity, ours ? "ours" : "others"));
     }
     return undefined;
   }
@@ -248,12 +329,8 @@ export class Assigner {
           problem,
           delayMs: (attempt) => problem.retryAfterMs ?? this.#limits.conflictDelayMs * 2 ** (attempt - 1),
         };
-      case "identities-refused": {
-        const asked = run.inFlight?.attach ?? [];
-        const refused = await culprits(asked, problem, this.#ports.directory, run.request.signal);
-        for (const key of refused) run.refused.set(key, problem);
-        return refused.length > 0 ? { kind: "again" } : { kind: "failed", problem };
-      }
+      case "identities-refused":
+        return await afterRefusal(run, problem, this.#ports.directory);
       default:
         return { kind: "failed", problem };
     }

@@ -1,16 +1,24 @@
 /** Time as this package needs it. `now` is wall-clock milliseconds since the epoch. Structurally the Clock of @podid/kube. */
 export interface Clock {
   now(): number;
+  /** Milliseconds that no correction of the wall clock moves; absent: `now` serves. */
+  monotonic?(): number;
   setTimeout(callback: () => void, milliseconds: number): { cancel(): void };
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   setTimeout: (callback, milliseconds) => {
     const timer = setTimeout(callback, milliseconds);
     return { cancel: () => clearTimeout(timer) };
   },
 };
+
+/** For durations: a clock that is set while the process runs must neither open nor close anything. */
+export function elapsedMs(clock: Clock): number {
+  return clock.monotonic?.() ?? clock.now();
+}
 
 /** Resolves after `milliseconds`; rejects with the signal's reason as soon as it is aborted. */
 export function sleep(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {

@@ -15,6 +15,20 @@ export interface LedgerEntry {
   readonly principalId?: string;
   /** Milliseconds since the epoch after which a request in flight can no longer change anything. */
   readonly deadline?: number;
+  /** Of a detach: the etag that its request names. A machine with another one is safe from it. */
+  readonly etag?: string;
+  /** Of a detach: the term of leadership that began it. */
+  readonly epoch?: number;
+  /** Of a detach: attached again meanwhile, without the machine's etag having changed. */
+  readonly reasserted?: boolean;
+}
+
+/** A request that ARM has accepted and may still work on. */
+export interface RunningOperation {
+  /** What `Arm.resume` takes. */
+  readonly operation: string;
+  /** Milliseconds since the epoch after which nobody needs to follow it any more. */
+  readonly deadline: number;
 }
 
 /** What we own on one VM or scale set. Whatever is attached and not in here is somebody else's. */
@@ -27,6 +41,8 @@ export interface Ledger {
   readonly adopted: boolean;
   /** Raised by every new leader. */
   readonly epoch: number;
+  /** Whoever leads next follows it to its end before planning anything. */
+  readonly running?: RunningOperation;
   /** By lower-cased ARM id of the identity. */
   readonly entries: Readonly<Record<string, LedgerEntry>>;
 }
@@ -77,20 +93,48 @@ export function settle(ledger: Ledger, state: ComputeState, now: number): Ledger
       entries[key] = inFlight ? entry : attachedEntry(attached, entry.origin);
     }
   }
-  return { ...ledger, ...(uniqueId !== undefined && { uniqueId }), entries };
+  return { ...withoutRunning(ledger), ...(uniqueId !== undefined && { uniqueId }), entries };
 }
 
-/** Entries written before a request: adds become pending, removes detaching. */
-export function recordIntent(ledger: Ledger, request: LedgerChange, deadline: number): Ledger {
+/**
+ * Entries written before a request: adds become pending, removes detaching. What is being detached and is attached again stays
+ * `detaching` until the answer proves that the former request cannot come true any more.
+ */
+export function recordIntent(ledger: Ledger, request: LedgerChange, deadline: number, etag?: string): Ledger {
   const entries = { ...ledger.entries };
   for (const { key, id } of request.attach) {
-    entries[key] = { id, state: "pending", origin: entries[key]?.origin ?? "podid", deadline };
+    if (entries[key]?.state !== "detaching")
+      entries[key] = { id, state: "pending", origin: entries[key]?.origin ?? "podid", deadline };
   }
   for (const { key } of request.detach) {
     const entry = entries[key];
-    if (entry !== undefined) entries[key] = { ...entry, state: "detaching", deadline };
+    if (entry === undefined) continue;
+    const { id, origin, principalId } = entry;
+    entries[key] = {
+      id,
+      state: "detaching",
+      origin,
+      ...(principalId !== undefined && { principalId }),
+      deadline,
+      ...(etag !== undefined && { etag }),
+      epoch: ledger.epoch,
+    };
   }
   return { ...ledger, entries };
+}
+
+/** ARM has accepted a request. */
+export function recordRunning(ledger: Ledger, running: RunningOperation): Ledger {
+  return { ...ledger, running };
+}
+
+/** A new term of leadership; whoever wrote before meets a conflict. */
+export function raiseEpoch(ledger: Ledger, epoch: number): Ledger {
+  return { ...ledger, epoch };
+}
+
+function withoutRunning({ running: _running, ...rest }: Ledger): Ledger {
+  return rest;
 }
 
 /** The ledger after a request succeeded: what it detached is forgotten, what it attached is ours. */
@@ -99,10 +143,13 @@ export function recordResult(ledger: Ledger, request: LedgerChange, state: Compu
   for (const { key } of request.detach) if (!state.attached.has(key)) delete entries[key];
   for (const { key } of request.attach) {
     const attached = state.attached.get(key);
+    const before = entries[key];
     if (attached === undefined) delete entries[key];
-    else entries[key] = attachedEntry(attached, entries[key]?.origin ?? "podid");
+    else if (before?.state === "detaching" && before.etag === state.etag)
+      entries[key] = { ...before, reasserted: true };
+    else entries[key] = attachedEntry(attached, before?.origin ?? "podid");
   }
-  return { ...ledger, entries };
+  return { ...withoutRunning(ledger), entries };
 }
 
 /** Takes over what upstream's controller attached: `keys` that are on the machine and not ours yet. Later calls change nothing. */

@@ -128,6 +128,34 @@ describe("S42 UpdateUserMSI", () => {
 });
 
 test.for([
+  { name: "the same", current: { "node-0": ["id-0"] }, desired: { "node-0": ["id-0"] }, want: {} },
+  {
+    name: "one is missing on each",
+    current: { "node-1": ["id-1"] },
+    desired: { "node-0": ["id-0"], "node-1": ["id-0", "id-1"] },
+    want: { "node-0": ["id-0"], "node-1": ["id-0"] },
+  },
+  { name: "nothing is there", current: {}, desired: { "node-0": ["id-0"] }, want: { "node-0": ["id-0"] } },
+  { name: "nothing is wanted", current: { "node-0": ["id-0"] }, desired: {}, want: {} },
+] as { name: string; current: Record<string, string[]>; desired: Record<string, string[]>; want: object }[])(
+  "S38 GenerateIdentityAssignmentDiff: $name",
+  ({ current, desired, want }) => {
+    const diff: Record<string, string[]> = {};
+    for (const node of new Set([...Object.keys(current), ...Object.keys(desired)])) {
+      const { attach, detach } = plan({
+        current: machine("UserAssigned", current[node] ?? []),
+        desired: (desired[node] ?? []).map(identity),
+        ledger: emptyLedger(GROUP),
+        isProtected: nobody,
+      });
+      expect(detach).toEqual([]);
+      if (attach.length > 0) diff[node] = attach.map(({ id }) => id.slice(id.lastIndexOf("/") + 1));
+    }
+    expect(diff).toEqual(want);
+  },
+);
+
+test.for([
   { count: 2, sizes: [2] },
   { count: 150, sizes: [150] },
   { count: 200, sizes: [150, 50] },
@@ -158,13 +186,54 @@ test("L-57 an identity that somebody removed by hand causes no request", () => {
   expect(plan({ current, desired: [], ledger, isProtected: nobody }).requests).toEqual([]);
 });
 
-test("an identity in the middle of a detach is attached again, so that the late detach meets another etag", () => {
-  const current = machine("UserAssigned", ["id0"]);
-  const ledger = recordIntent(owning(current, ["id0"]), { attach: [], detach: [identity("id0")] }, 1000);
-  const again = (now: number): number =>
-    plan({ current, desired: [identity("id0")], ledger: settle(ledger, current, now), isProtected: nobody }).requests
-      .length;
-  expect([again(999), again(1000)]).toEqual([1, 0]);
+describe("an identity in the middle of a detach is needed again", () => {
+  const detaching = (etag: string | undefined) => {
+    const current = { ...machine("UserAssigned", ["id0"]), ...(etag !== undefined && { etag }) };
+    const ledger = recordIntent(owning(current, ["id0"]), { attach: [], detach: [identity("id0")] }, 1000, etag);
+    const requests = (now: number, state: ComputeState = current, from = ledger) =>
+      plan({ current: state, desired: [identity("id0")], ledger: settle(from, state, now), isProtected: nobody })
+        .requests;
+    return { current, ledger, requests };
+  };
+
+  test("it is attached again, so that the late detach meets another etag", () => {
+    const { current, ledger, requests } = detaching("1");
+    expect([requests(999).length, requests(1000).length]).toEqual([1, 0]);
+    const request = { attach: [identity("id0")], detach: [] };
+    const intent = recordIntent(ledger, request, 2000, "1");
+    expect(intent.entries[identity("id0").key]).toMatchObject({ state: "detaching", etag: "1" });
+    const done = recordResult(intent, request, { ...current, etag: "2" });
+    expect(done.entries[identity("id0").key]).toMatchObject({ state: "attached" });
+  });
+
+  test("if that changed no etag, it is not repeated: only time helps", () => {
+    const { current, ledger, requests } = detaching("1");
+    const done = recordResult(ledger, { attach: [identity("id0")], detach: [] }, current);
+    expect([requests(999, current, done).length, done.entries[identity("id0").key]?.state]).toEqual([0, "detaching"]);
+    expect(settle(done, current, 1000).entries[identity("id0").key]?.state).toBe("attached");
+  });
+
+  test("without etags nothing is asked: only time helps", () => {
+    expect(detaching(undefined).requests(999)).toEqual([]);
+  });
+});
+
+describe("evicted", () => {
+  test.for([
+    { name: "ours", owned: ["id0"], shielded: false, want: { [identity("id0").id]: null } },
+    { name: "somebody else's", owned: [], shielded: false, want: undefined },
+    { name: "protected", owned: ["id0"], shielded: true, want: undefined },
+  ])("$name, although needed", ({ owned, shielded, want }) => {
+    const current = machine("SystemAssigned, UserAssigned", ["id0", "id1"]);
+    const [request] = plan({
+      current,
+      desired: [identity("id0")],
+      ledger: owning(current, owned),
+      isProtected: () => shielded,
+      evict: new Set([identity("id0").key]),
+    }).requests;
+    expect(request?.patch.userAssignedIdentities).toEqual(want);
+  });
 });
 
 describe("laws", () => {

@@ -1,7 +1,7 @@
 import type { AttachedIdentity, ComputeState, IdentityRef } from "./compute-state.ts";
 import { identityKind } from "./identity-type.ts";
 import type { IdentityKind } from "./identity-type.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Ledger, LedgerEntry } from "./ledger.ts";
 
 /** ARM's limit of entries, additions and nulls together, in one request (message "exceed limit '150' in one request"). */
 export const MAX_ENTRIES_PER_REQUEST = 150;
@@ -27,6 +27,8 @@ export interface PlanInput {
   readonly isProtected: (identity: AttachedIdentity) => boolean;
   /** Keys that are neither attached nor detached this time. */
   readonly skip?: ReadonlySet<string>;
+  /** Keys of ours to detach although they are needed: they serve nobody as they are, and are attached again afterwards. */
+  readonly evict?: ReadonlySet<string>;
   readonly maxEntries?: number;
 }
 
@@ -49,7 +51,8 @@ export interface Plan {
  * |--------|----------|------|-----------|----------|
  * | yes    | yes      | any  | any       | nothing  |
  * | yes    | no       | any  | any       | attach   |
- * | yes    | yes, being detached | yes | any | attach again: the new etag makes a late detach fail |
+ * | yes    | yes, being detached | yes | any | attach again, once: the new etag makes a late detach fail. Without etags: nothing, and look again when the detach can no longer come true |
+| yes    | yes, to be evicted  | yes | no  | detach |
  * | no     | yes      | no   | any       | unclaimed|
  * | no     | yes      | yes  | yes       | kept     |
  * | no     | yes      | yes  | no        | detach   |
@@ -60,18 +63,27 @@ export function plan({
   ledger,
   isProtected,
   skip = new Set(),
+  evict = new Set(),
   maxEntries = MAX_ENTRIES_PER_REQUEST,
 }: PlanInput): Plan {
   const needed = new Map<string, IdentityRef>();
   for (const { key, id } of desired) if (!needed.has(key)) needed.set(key, { key, id });
 
-  const attach = [...needed.values()].filter(
-    ({ key }) => !skip.has(key) && (!current.attached.has(key) || ledger.entries[key]?.state === "detaching"),
-  );
+  const isEvicted = (identity: AttachedIdentity): boolean =>
+    evict.has(identity.key) && Object.hasOwn(ledger.entries, identity.key) && !isProtected(identity);
+  const attach = [...needed.values()].filter(({ key }) => {
+    const attached = current.attached.get(key);
+    if (attached === undefined) return !skip.has(key) && !evict.has(key);
+    return !skip.has(key) && !isEvicted(attached) && isReassertable(ledger.entries[key], current);
+  });
   const detach: IdentityRef[] = [];
   const unclaimed: AttachedIdentity[] = [];
   const kept: AttachedIdentity[] = [];
   for (const identity of current.attached.values()) {
+    if (isEvicted(identity)) {
+      detach.push({ key: identity.key, id: identity.id });
+      continue;
+    }
     if (needed.has(identity.key)) continue;
     if (!Object.hasOwn(ledger.entries, identity.key)) unclaimed.push(identity);
     else if (isProtected(identity)) kept.push(identity);
@@ -79,6 +91,11 @@ export function plan({
   }
   for (const list of [attach, detach, unclaimed, kept]) list.sort((a, b) => (a.key < b.key ? -1 : 1));
   return { attach, detach, unclaimed, kept, requests: requestsFor(current, attach, detach, maxEntries) };
+}
+
+/** Attaching what is there already changes nothing but the etag: useless where the API has none. */
+function isReassertable(entry: LedgerEntry | undefined, { etag }: ComputeState): boolean {
+  return entry?.state === "detaching" && entry.reasserted !== true && etag !== undefined;
 }
 
 /** Additions go first: pods wait for them. */

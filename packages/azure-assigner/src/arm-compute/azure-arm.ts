@@ -1,90 +1,145 @@
 import { ComputeManagementClient } from "@azure/arm-compute";
 import type { TokenCredential } from "@azure/core-auth";
 import type { NodeGroup } from "@podid/crd-types";
-import type { Arm, PatchOptions } from "../arm.ts";
+import type { Arm, FollowOptions, MachineScope, PatchOptions } from "../arm.ts";
 import { ArmError } from "../arm-problem.ts";
-import { sleep, systemClock } from "../clock.ts";
+import { elapsedMs, sleep, systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import { computeState } from "../compute-state.ts";
 import type { ComputeBody, ComputeState } from "../compute-state.ts";
+import { machineGroup } from "../machine-group.ts";
 import type { IdentityPatch } from "../plan.ts";
 import { DEFAULT_POLL_SCHEDULE, pollDelay } from "../poll-schedule.ts";
 import type { PollSchedule } from "../poll-schedule.ts";
 import { apiVersionPolicy } from "./api-version-policy.ts";
 import { clientOptions } from "./client-options.ts";
 import type { ArmClientOptions } from "./client-options.ts";
+import { withDeadline } from "./deadline.ts";
+import { OperationFollower } from "./operation-follower.ts";
+import { answerNotes, responsePolicy } from "./response-policy.ts";
+import type { AnswerNotes } from "./response-policy.ts";
 import { asArmError } from "./transport-error.ts";
-import { pollNotes, responsePolicy } from "./response-policy.ts";
-import type { PollNotes } from "./response-policy.ts";
 
 export interface AzureArmOptions extends ArmClientOptions {
   /** Compute API version to use instead of the SDK's; sovereign clouds lag behind. */
   readonly apiVersion?: string;
   readonly pollSchedule?: PollSchedule;
+  /** How long one request may take, 90 s by default: a PATCH that ARM takes a minute to accept is slow, not lost. */
+  readonly requestTimeoutMs?: number;
   readonly clock?: Clock;
 }
 
-type Poller =
-  | ReturnType<ComputeManagementClient["virtualMachines"]["update"]>
-  | ReturnType<ComputeManagementClient["virtualMachineScaleSets"]["update"]>;
+const REQUEST_TIMEOUT_MS = 90_000;
 
 /** Azure Resource Manager through the official compute client. */
 export class AzureArm implements Arm {
   readonly #credential: TokenCredential;
   readonly #options: AzureArmOptions;
   readonly #clock: Clock;
+  readonly #follower: OperationFollower;
   readonly #clients = new Map<string, ComputeManagementClient>();
 
   constructor(credential: TokenCredential, options: AzureArmOptions = {}) {
     this.#credential = credential;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#follower = new OperationFollower(clientOptions(options).options.endpoint);
   }
 
   async read(group: NodeGroup, signal?: AbortSignal): Promise<ComputeState> {
     const client = this.#client(group);
-    const options = signal === undefined ? {} : { abortSignal: signal };
-    const machine = await asArmError(signal, () =>
+    const machine = await this.#request(signal, (abortSignal) =>
       group.kind === "virtualMachine"
-        ? client.virtualMachines.get(group.resourceGroup, group.name, options)
-        : client.virtualMachineScaleSets.get(group.resourceGroup, group.name, options),
+        ? client.virtualMachines.get(group.resourceGroup, group.name, { abortSignal })
+        : client.virtualMachineScaleSets.get(group.resourceGroup, group.name, { abortSignal }),
     );
     return computeState(group, machine);
   }
 
-  async patch(group: NodeGroup, patch: IdentityPatch, { ifMatch, signal }: PatchOptions = {}): Promise<ComputeState> {
+  async list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
+    const client = this.#client(scope);
+    return await this.#request(signal, async (abortSignal) => {
+      const machines =
+        scope.kind === "virtualMachine"
+          ? client.virtualMachines.list(scope.resourceGroup, { abortSignal })
+          : client.virtualMachineScaleSets.list(scope.resourceGroup, { abortSignal });
+      const states: ComputeState[] = [];
+      for await (const machine of machines) {
+        if (machine.name !== undefined) states.push(computeState(machineGroup(scope, machine.name), machine));
+      }
+      return states;
+    });
+  }
+
+  async patch(
+    group: NodeGroup,
+    patch: IdentityPatch,
+    { ifMatch, signal, beforePoll, onAccepted }: PatchOptions = {},
+  ): Promise<ComputeState> {
     const client = this.#client(group);
-    const options = { ...(ifMatch !== undefined && { ifMatch }), ...(signal !== undefined && { abortSignal: signal }) };
     // The SDK's type of the map has no null, although ARM needs one to remove and the serializer passes it on.
     const body = {
       identity: patch as { type: IdentityPatch["type"]; userAssignedIdentities?: Record<string, object> },
     };
-    const poller =
-      group.kind === "virtualMachine"
-        ? client.virtualMachines.update(group.resourceGroup, group.name, body, options)
-        : client.virtualMachineScaleSets.update(group.resourceGroup, group.name, body, options);
-    await asArmError(signal, () => poller.submitted());
-    await this.#follow(poller, signal);
-    return computeState(group, poller.result as ComputeBody);
+    const notes: AnswerNotes = {};
+    const [update] = await this.#request(signal, (abortSignal) =>
+      // The SDK sends the request as soon as it makes the poller.
+      answerNotes.run(notes, async () => {
+        const options = { ...(ifMatch !== undefined && { ifMatch }), abortSignal };
+        const update =
+          group.kind === "virtualMachine"
+            ? client.virtualMachines.update(group.resourceGroup, group.name, body, options)
+            : client.virtualMachineScaleSets.update(group.resourceGroup, group.name, body, options);
+        await update.submitted();
+        // Not the poller itself: it is thenable, and waiting for it would be waiting for the operation.
+        return [update] as const;
+      }),
+    );
+    if (notes.operation !== undefined && this.#follower.accepts(notes.operation, group.subscriptionId))
+      onAccepted?.(notes.operation);
+    await this.#follow(
+      notes,
+      { signal, beforePoll },
+      async (abortSignal) => {
+        if (!update.isDone) await update.poll({ abortSignal });
+        return update.isDone;
+      },
+      () => update.isDone,
+    );
+    return computeState(group, update.result as ComputeBody);
   }
 
-  /** Drives the SDK's poller on our own schedule: its interval is fixed, and one failed poll is not the end of an operation. */
-  async #follow(poller: Poller, signal: AbortSignal | undefined): Promise<void> {
+  async resume(group: NodeGroup, operation: string, options: FollowOptions = {}): Promise<ComputeState> {
+    if (!this.#follower.accepts(operation, group.subscriptionId)) {
+      const message = `${JSON.stringify(operation.slice(0, 200))} is no operation of this ARM`;
+      throw new ArmError({ kind: "invalid", status: 0, code: "ForeignOperation", message });
+    }
+    const { pipeline } = this.#client(group);
+    await this.#follow({}, options, (signal) => this.#follower.isDone(pipeline, operation, signal));
+    return await this.read(group, options.signal);
+  }
+
+  /** Looks again and again on a schedule of our own: the SDK's interval is fixed, and one failed look is not the end of an operation. */
+  async #follow(
+    notes: AnswerNotes,
+    { signal, beforePoll }: FollowOptions,
+    look: (signal: AbortSignal) => Promise<boolean>,
+    isDone: () => boolean = () => false,
+  ): Promise<void> {
     const schedule = this.#options.pollSchedule ?? DEFAULT_POLL_SCHEDULE;
-    const startedAt = this.#clock.now();
-    const notes: PollNotes = {};
-    for (let attempt = 0; !poller.isDone; attempt += 1) {
+    const startedAt = elapsedMs(this.#clock);
+    let done = isDone();
+    for (let attempt = 0; !done; attempt += 1) {
       await sleep(this.#clock, pollDelay(schedule, attempt, notes.retryAfterMs), signal);
       delete notes.retryAfterMs;
+      await beforePoll?.(signal);
       try {
-        await pollNotes.run(notes, () =>
-          asArmError(signal, () => poller.poll(signal === undefined ? {} : { abortSignal: signal })),
-        );
+        done = await this.#request(signal, (abortSignal) => answerNotes.run(notes, () => look(abortSignal)));
       } catch (error) {
         if (!(error instanceof ArmError) || !isTransient(error)) throw error;
         if (error.problem.retryAfterMs !== undefined) notes.retryAfterMs = error.problem.retryAfterMs;
       }
-      if (!poller.isDone && this.#clock.now() - startedAt > schedule.deadlineMs) {
+      if (!done && elapsedMs(this.#clock) - startedAt > schedule.deadlineMs) {
         throw new ArmError({
           kind: "unavailable",
           status: 0,
@@ -95,8 +150,13 @@ export class AzureArm implements Arm {
     }
   }
 
-  #client(group: NodeGroup): ComputeManagementClient {
-    const subscription = group.subscriptionId;
+  #request<T>(signal: AbortSignal | undefined, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const limit = this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    return withDeadline(limit, signal, (limited) => asArmError(limited, () => call(limited)));
+  }
+
+  #client({ subscriptionId }: Pick<NodeGroup, "subscriptionId">): ComputeManagementClient {
+    const subscription = subscriptionId;
     let client = this.#clients.get(subscription);
     if (client === undefined) {
       const { scope, options } = clientOptions(this.#options);

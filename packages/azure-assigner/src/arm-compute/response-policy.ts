@@ -4,13 +4,15 @@ import { ArmError } from "../arm-problem.ts";
 import { armProblem } from "../arm-response.ts";
 import { parseRetryAfter } from "../retry-after.ts";
 
-/** What the answer to a poll said besides its body, which is all that the SDK's poller passes on. */
-export interface PollNotes {
+/** What an answer said besides its body, which is all that the SDK passes on. */
+export interface AnswerNotes {
   retryAfterMs?: number;
+  /** Where the operation that a write began can be followed. */
+  operation?: string;
 }
 
-/** Set around one `poller.poll()`. */
-export const pollNotes = new AsyncLocalStorage<PollNotes>();
+/** Set around one call of the SDK that makes one request. */
+export const answerNotes = new AsyncLocalStorage<AnswerNotes>();
 
 /**
  * Turns every ARM answer that is not a success, and every operation that ended badly, into an {@link ArmError} with the whole
@@ -23,11 +25,13 @@ export function responsePolicy(now: () => number): PipelinePolicy {
       const response = await next(request);
       const body = parseBody(response);
       const failure = { status: response.status, header: (name: string) => response.headers.get(name), body };
-      const notes = pollNotes.getStore();
+      const notes = answerNotes.getStore();
       if (notes !== undefined) {
         const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), now());
         if (retryAfterMs === undefined) delete notes.retryAfterMs;
         else notes.retryAfterMs = retryAfterMs;
+        const operation = response.headers.get("azure-asyncoperation");
+        if (operation !== undefined) notes.operation = operation;
       }
       if (response.status >= 400 || isBadEnd(body)) throw new ArmError(armProblem(failure, now()));
       return response;

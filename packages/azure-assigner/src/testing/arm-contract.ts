@@ -117,6 +117,34 @@ function casesFor(kind: NodeGroup["kind"]): ContractCase<ArmWorld>[] {
       },
     },
     {
+      name: `${kind}: an accepted operation has a name that anybody can follow it by`,
+      async check({ arm, machine, identity }: ArmWorld) {
+        const group = await machine(kind, "None");
+        const a = await identity();
+        let operation: string | undefined;
+        await arm.patch(
+          group,
+          { type: "UserAssigned", userAssignedIdentities: { [a]: {} } },
+          { onAccepted: (name) => (operation = name) },
+        );
+        ok(operation !== undefined);
+        deepEqual([...(await arm.resume(group, operation)).attached.keys()], [a.toLowerCase()]);
+        await fails(arm.resume(group, operation.replace(/.(?=(\?|$))/, "-unknown")), "gone");
+      },
+    },
+    {
+      name: `${kind}: lists the machines of a resource group with their identities`,
+      async check({ arm, machine, identity }: ArmWorld) {
+        const [one, two] = [await machine(kind, "None"), await machine(kind, "None")];
+        const a = await identity();
+        await arm.patch(one, { type: "UserAssigned", userAssignedIdentities: { [a]: {} } });
+        const states = new Map((await arm.list(one)).map((state) => [state.group.key, state]));
+        deepEqual(states.get(one.key), await arm.read(one));
+        equal(states.get(two.key)?.attached.size, 0);
+        ok([...states.values()].every(({ group }) => group.kind === kind));
+      },
+    },
+    {
       name: `${kind}: the provisioning state is read`,
       async check({ arm, machine, setProvisioningState }: ArmWorld) {
         const group = await machine(kind, "None");

@@ -1,5 +1,5 @@
 import type { NodeGroup } from "@podid/crd-types";
-import type { Arm, PatchOptions } from "../arm.ts";
+import type { Arm, FollowOptions, MachineScope, PatchOptions } from "../arm.ts";
 import { ArmError } from "../arm-problem.ts";
 import type { ArmProblem } from "../arm-problem.ts";
 import { computeState } from "../compute-state.ts";
@@ -23,10 +23,22 @@ export class MemoryArm implements Arm {
   known: Set<string> | undefined;
   readonly patches: { readonly group: string; readonly patch: IdentityPatch }[] = [];
   reads = 0;
+  lists = 0;
   /** Lower-cased ids of machines that do not exist; all others do as soon as they are asked for. */
   readonly missing = new Set<string>();
   /** Runs before a PATCH takes effect; may wait, or throw. */
   beforePatch: ((group: NodeGroup, patch: IdentityPatch) => Promise<void> | void) | undefined;
+  /** Runs once ARM has accepted a PATCH; what is added has no client id, and the machine is Updating, until it resolves. */
+  whileRunning: ((group: NodeGroup, patch: IdentityPatch) => Promise<void>) | undefined;
+  /** By name: each resolves when the operation has ended. */
+  readonly operations = new Map<string, Promise<void>>();
+  /** Names of the operations that were resumed. */
+  readonly resumed: string[] = [];
+  /** What a request is refused for: identities that others may not assign, by lower-cased id. ARM then names all ids of the request. */
+  readonly unassignable = new Set<string>();
+  /** Machines do not tell their etag, and nobody may ask for one. */
+  withoutEtags = false;
+  readonly #groups = new Map<string, NodeGroup>();
   readonly #faults: { readonly call: "read" | "patch"; readonly problem: ArmProblem }[] = [];
 
   /** The next call of that kind fails so. */
@@ -45,6 +57,7 @@ export class MemoryArm implements Arm {
         revision: 1,
       };
       this.machines.set(group.key, machine);
+      this.#groups.set(group.key, group);
     }
     return machine;
   }
@@ -64,7 +77,36 @@ export class MemoryArm implements Arm {
     });
   }
 
-  patch(group: NodeGroup, patch: IdentityPatch, { ifMatch, signal }: PatchOptions = {}): Promise<ComputeState> {
+  list({ kind, subscriptionId, resourceGroup }: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
+    signal?.throwIfAborted();
+    this.lists += 1;
+    const groups = [...this.#groups.values()].filter(
+      (group) =>
+        group.kind === kind &&
+        group.subscriptionId.toLowerCase() === subscriptionId.toLowerCase() &&
+        group.resourceGroup.toLowerCase() === resourceGroup.toLowerCase() &&
+        !this.missing.has(group.key),
+    );
+    return Promise.resolve(groups.map((group) => this.#state(group)));
+  }
+
+  async resume(group: NodeGroup, operation: string, { signal }: FollowOptions = {}): Promise<ComputeState> {
+    signal?.throwIfAborted();
+    const running = this.operations.get(operation);
+    if (running === undefined) {
+      const message = `The operation '${operation}' was not found.`;
+      throw new ArmError({ kind: "gone", status: 404, code: "NotFound", message });
+    }
+    this.resumed.push(operation);
+    await orAborted(signal, running);
+    return this.#state(group);
+  }
+
+  patch(
+    group: NodeGroup,
+    patch: IdentityPatch,
+    { ifMatch, signal, onAccepted }: PatchOptions = {},
+  ): Promise<ComputeState> {
     return this.#call("patch", group, signal, async () => {
       this.patches.push({ group: group.key, patch });
       await orAborted(signal, this.beforePatch?.(group, patch));
@@ -79,8 +121,22 @@ export class MemoryArm implements Arm {
         });
       }
       this.#apply(machine, patch);
+      const operation = `operation-${this.operations.size + 1}`;
+      const running = this.#run(machine, () => this.whileRunning?.(group, patch));
+      this.operations.set(operation, running);
+      onAccepted?.(operation);
+      await orAborted(signal, running);
       return this.#state(group);
     });
+  }
+
+  async #run(machine: MemoryMachine, work: () => Promise<void> | undefined): Promise<void> {
+    const running = work();
+    if (running === undefined) return;
+    const before = machine.provisioningState;
+    machine.provisioningState = "Updating";
+    await running;
+    machine.provisioningState = before;
   }
 
   #apply(machine: MemoryMachine, patch: IdentityPatch): void {
@@ -91,6 +147,18 @@ export class MemoryArm implements Arm {
         status: 400,
         code: "BadRequest",
         message: `'${entries.length}' Assign exceed limit '150'`,
+      });
+    }
+    const added = entries.filter(([, value]) => value !== null).map(([id]) => id.toLowerCase());
+    if (added.some((key) => this.unassignable.has(key))) {
+      const identities = entries.map(([id]) => id.toLowerCase());
+      const message = `it does not have permission to perform action 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked scope(s) '${identities.join(",")}'`;
+      throw new ArmError({
+        kind: "identities-refused",
+        status: 403,
+        code: "LinkedAuthorizationFailed",
+        message,
+        identities,
       });
     }
     const unknown = entries
@@ -119,7 +187,7 @@ export class MemoryArm implements Arm {
   #state(group: NodeGroup): ComputeState {
     const machine = this.machine(group);
     return computeState(group, {
-      etag: `"${machine.revision}"`,
+      ...(!this.withoutEtags && { etag: `"${machine.revision}"` }),
       uniqueId: machine.uniqueId,
       provisioningState: machine.provisioningState,
       identity: {
@@ -127,7 +195,9 @@ export class MemoryArm implements Arm {
         userAssignedIdentities: Object.fromEntries(
           [...machine.identities.values()].map(({ id, clientId }) => [
             id,
-            clientId === undefined ? {} : { clientId, principalId: `principal-${clientId}` },
+            clientId === undefined || (machine.provisioningState === "Updating" && this.whileRunning !== undefined)
+              ? {}
+              : { clientId, principalId: `principal-${clientId}` },
           ]),
         ),
       },
