@@ -1,5 +1,5 @@
 import { bindingRecord, createPodProjector, exceptionRecord, identityRecord } from "@podid/matcher";
-import type { BindingRecord, ExceptionRecord, IdentityRecord, PodRecord } from "@podid/matcher";
+import type { ExceptionRecord, PodRecord } from "@podid/matcher";
 import { Reflector, RESOURCES } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
@@ -8,6 +8,8 @@ import { assignedRecord } from "./assigned/record.ts";
 import type { AssignedRecord } from "./assigned/record.ts";
 import { nodeRecord } from "./groups/node-record.ts";
 import type { NodeRecord } from "./groups/node-record.ts";
+import type { DefinedBinding, DefinedIdentity } from "./definitions.ts";
+import { withStatus } from "./status/written-status.ts";
 import type { World } from "./world.ts";
 
 export interface CachesOptions {
@@ -37,18 +39,18 @@ export class Caches {
       ...common,
       resource: RESOURCES.pods,
       labelSelector: BINDING_LABEL,
-      project: createPodProjector({ labels: [BINDING_LABEL], podIPs: false }),
+      project: createPodProjector({ labels: [BINDING_LABEL], podIPs: false, scheduledAt: true }),
     });
     const nodes = new Reflector<NodeRecord>({ ...common, resource: RESOURCES.nodes, project: nodeRecord });
-    const identities = new Reflector<IdentityRecord>({
+    const identities = new Reflector<DefinedIdentity>({
       ...common,
       resource: RESOURCES.azureIdentities,
-      project: identityRecord,
+      project: withStatus(identityRecord),
     });
-    const bindings = new Reflector<BindingRecord>({
+    const bindings = new Reflector<DefinedBinding>({
       ...common,
       resource: RESOURCES.azureIdentityBindings,
-      project: bindingRecord,
+      project: withStatus(bindingRecord),
     });
     const assigned = new Reflector<AssignedRecord>({
       ...common,
@@ -72,7 +74,7 @@ export class Caches {
       delete: (_key, identity) => world.deleteIdentity(identity),
     });
     bindings.subscribe({
-      upsert: (_key, binding, previous) => world.upsertBinding(binding, previous),
+      upsert: (_key, binding) => world.upsertBinding(binding),
       delete: (_key, binding) => world.deleteBinding(binding),
     });
     exceptions.subscribe({

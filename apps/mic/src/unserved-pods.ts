@@ -1,5 +1,5 @@
 import type { Clock, EventRecorder } from "@podid/kube";
-import type { DenialReason } from "@podid/matcher";
+import type { BindingRecord, Denial, DenialReason } from "@podid/matcher";
 import type { Logger } from "@podid/service";
 import type { World } from "./world.ts";
 
@@ -35,8 +35,8 @@ export class UnservedPods {
 
   start(): void {
     const { world, clock } = this.#o;
-    this.#unsubscribe = world.onUnserved((podUid) => {
-      if (podUid !== undefined) this.#look(podUid);
+    this.#unsubscribe = world.onUnserved((podUid, lost) => {
+      if (podUid !== undefined) this.#look(podUid, lost);
       else this.#soon ??= clock.setTimeout(() => this.lookAtAll(), SETTLE_MS);
     });
     this.lookAtAll();
@@ -53,23 +53,38 @@ export class UnservedPods {
     this.#soon = undefined;
     const unserved = new Set(this.#o.world.unserved());
     for (const told of this.#told) if (!unserved.has(told.slice(0, told.indexOf(" ")))) this.#told.delete(told);
-    for (const uid of unserved) this.#look(uid);
+    for (const uid of unserved) this.#look(uid, false);
   }
 
-  #look(podUid: string): void {
+  #look(podUid: string, lost: boolean): void {
     const { world, events, log, dryRun } = this.#o;
-    const { pod, denial } = world.matcher.explain(podUid);
+    const { pod, denial, selector, nearMisses } = world.matcher.explain(podUid);
     if (pod === undefined || denial === undefined) return;
     const key = `${podUid} ${denial.reason}`;
     if (this.#told.has(key)) return;
     this.#told.add(key);
     const { namespace, name, uid } = pod;
-    const reason = EVENT_REASONS[denial.reason];
     const fields = { pod: `${namespace}/${name}`, reason: denial.reason };
+    const [type, reason, message] = this.#news(denial, selector, nearMisses, lost);
     if (reason === undefined) return log.debug(fields, denial.message);
-    log.warn(fields, denial.message);
+    log[type === "Warning" ? "warn" : "info"](fields, message);
     if (dryRun) return;
     const involvedObject = { apiVersion: "v1", kind: "Pod", metadata: { namespace, name, uid } };
-    events.record({ involvedObject, type: "Warning", reason, message: denial.message });
+    events.record({ involvedObject, type, reason, message });
+  }
+
+  #news(
+    { reason, message }: Denial,
+    selector: string | undefined,
+    [miss]: readonly BindingRecord[],
+    lost: boolean,
+  ): readonly ["Normal" | "Warning", string | undefined, string] {
+    // Jobs end all the time: only those that had an identity are worth an event.
+    if (reason === "pod-finished") return ["Normal", lost ? "PodFinished" : undefined, message];
+    if (reason === "no-binding" && miss !== undefined) {
+      const near = `AzureIdentityBinding ${miss.namespace}/${miss.name} has selector ${JSON.stringify(miss.selector)}, the label is ${JSON.stringify(selector)}: they are compared exactly`;
+      return ["Warning", "SelectorCasing", `${message}. ${near}`];
+    }
+    return ["Warning", EVENT_REASONS[reason], message];
   }
 }

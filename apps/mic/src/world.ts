@@ -4,6 +4,10 @@ import type { Assignment, BindingRecord, ExceptionRecord, IdentityRecord, MatchD
 import { AssignedMirror } from "./assigned/mirror.ts";
 import type { AssignedRecord } from "./assigned/record.ts";
 import type { NodeRecord } from "./groups/node-record.ts";
+import { PreAssignments } from "./groups/pre-assignments.ts";
+import type { Reservation } from "./groups/pre-assignments.ts";
+import { Definitions } from "./definitions.ts";
+import type { DefinedBinding, DefinedIdentity } from "./definitions.ts";
 
 /**
  * A unit of bookkeeping: all nodes of a VM or scale set, under its lower-cased ARM id; or a single node that is gone or has no
@@ -30,10 +34,14 @@ export class World {
   readonly #groups = new Map<string, NodeGroup>();
   readonly #podsOnNode = new Map<string, Set<string>>();
   readonly #podNode = new Map<string, string>();
-  readonly #identities = new Map<string, IdentityRecord>();
-  #counts = { pods: 0, bindings: 0 };
+  readonly definitions = new Definitions();
+  readonly #preAssignments = new PreAssignments();
+  /** Pods with the readiness gate. */
+  readonly #gated = new Map<string, PodRecord>();
+  #pods = 0;
   readonly #listeners = new Set<(scopeKey: string) => void>();
-  readonly #unservedListeners = new Set<(podUid: string | undefined) => void>();
+  readonly #unservedListeners = new Set<(podUid: string | undefined, lost: boolean) => void>();
+  readonly #gateListeners = new Set<(pod: PodRecord, gone: boolean) => void>();
 
   constructor(options: { readonly forceNamespaced: boolean }) {
     this.matcher = new Matcher(options);
@@ -46,12 +54,33 @@ export class World {
   }
 
   /**
-   * Called with the UID of a pod that was heard of and has no assignment; with `undefined` when an identity that cannot be used, or
-   * a binding of one, came, which may be why any of the others has none.
+   * Called with the UID of a pod that was heard of and has no assignment, and whether it has just lost what it had; with `undefined`
+   * when an identity that cannot be used, or a binding of one, came, which may be why any of the others has none.
    */
-  onUnserved(listener: (podUid: string | undefined) => void): () => void {
+  onUnserved(listener: (podUid: string | undefined, lost: boolean) => void): () => void {
     this.#unservedListeners.add(listener);
     return () => this.#unservedListeners.delete(listener);
+  }
+
+  /** Called with every pod with the readiness gate that was heard of, and with one that lost its label or went away. */
+  onGated(listener: (pod: PodRecord, gone: boolean) => void): () => void {
+    this.#gateListeners.add(listener);
+    return () => this.#gateListeners.delete(listener);
+  }
+
+  get gatedPods(): Iterable<PodRecord> {
+    return this.#gated.values();
+  }
+
+  gatedPod(uid: string): PodRecord | undefined {
+    return this.#gated.get(uid);
+  }
+
+  gatedPodsIn({ nodeNames }: Scope): PodRecord[] {
+    if (this.#gated.size === 0) return [];
+    return nodeNames.flatMap((node) =>
+      [...(this.#podsOnNode.get(node) ?? [])].flatMap((uid) => this.#gated.get(uid) ?? []),
+    );
   }
 
   /** UIDs of the pods without an assignment. */
@@ -60,51 +89,65 @@ export class World {
   }
 
   get counts(): { readonly pods: number; readonly identities: number; readonly bindings: number } {
-    return { ...this.#counts, identities: this.#identities.size };
+    return { pods: this.#pods, ...this.definitions.counts };
   }
 
   get identities(): Iterable<IdentityRecord> {
-    return this.#identities.values();
+    return this.definitions.identities;
+  }
+
+  /** Whether an AzureIdentity stands for the resource with this lower-cased id. */
+  isGiven(resourceKey: string): boolean {
+    return this.definitions.hasResource(resourceKey);
   }
 
   upsertPod(pod: PodRecord, previous?: PodRecord): void {
     if (previous !== undefined && previous.uid !== pod.uid) this.deletePod(previous);
-    if (!this.#podNode.has(pod.uid)) this.#counts.pods += 1;
+    if (!this.#podNode.has(pod.uid)) this.#pods += 1;
     this.#place(pod.uid, pod.nodeName);
-    this.#apply(this.matcher.upsertPod(pod));
-    if (this.matcher.assignmentsOf(pod.uid).length === 0) this.#tellUnserved(pod.uid);
+    const delta = this.matcher.upsertPod(pod);
+    this.#apply(delta);
+    if (this.matcher.assignmentsOf(pod.uid).length === 0) this.#tellUnserved(pod.uid, delta.removed.length > 0);
+    if (pod.identityGate === undefined) return;
+    this.#gated.set(pod.uid, pod);
+    this.#tellGated(pod, false);
   }
 
   deletePod(pod: PodRecord): void {
-    if (this.#podNode.has(pod.uid)) this.#counts.pods -= 1;
+    if (this.#podNode.has(pod.uid)) this.#pods -= 1;
     // The delta needs the node; the index must not offer the pod any more.
     const delta = this.matcher.deletePod(pod.uid);
     this.#place(pod.uid, undefined);
     this.#podNode.delete(pod.uid);
     this.#apply(delta);
+    if (this.#gated.delete(pod.uid)) this.#tellGated(pod, true);
   }
 
-  upsertBinding(binding: BindingRecord, previous?: BindingRecord): void {
-    if (previous === undefined) this.#counts.bindings += 1;
+  upsertBinding(binding: DefinedBinding): void {
+    this.definitions.upsertBinding(binding);
     this.#apply(this.matcher.upsertBinding(binding));
-    const identity = this.#identities.get(`${binding.namespace}/${binding.azureIdentity}`);
-    if (identity?.problem !== undefined) this.#tellUnserved(undefined);
+    if (this.#preAssignments.upsert(binding)) this.#tellGroups();
+    if (this.definitions.identityOf(binding)?.problem !== undefined) this.#tellUnserved(undefined, false);
   }
 
-  deleteBinding({ namespace, name }: BindingRecord): void {
-    this.#counts.bindings -= 1;
-    this.#apply(this.matcher.deleteBinding(namespace, name));
+  deleteBinding(binding: BindingRecord): void {
+    this.definitions.deleteBinding(binding);
+    this.#apply(this.matcher.deleteBinding(binding.namespace, binding.name));
+    if (this.#preAssignments.delete(binding)) this.#tellGroups();
   }
 
-  upsertIdentity(identity: IdentityRecord): void {
-    this.#identities.set(`${identity.namespace}/${identity.name}`, identity);
+  upsertIdentity(identity: DefinedIdentity): void {
+    const before = this.definitions.identity(`${identity.namespace}/${identity.name}`);
+    this.definitions.upsertIdentity(identity);
     this.#apply(this.matcher.upsertIdentity(identity));
-    if (identity.problem !== undefined) this.#tellUnserved(undefined);
+    if (identity.problem !== undefined) this.#tellUnserved(undefined, false);
+    if (before?.fingerprint !== identity.fingerprint && this.#preAssignments.concerns(identity)) this.#tellGroups();
   }
 
-  deleteIdentity({ namespace, name }: IdentityRecord): void {
-    this.#identities.delete(`${namespace}/${name}`);
-    this.#apply(this.matcher.deleteIdentity(namespace, name));
+  deleteIdentity(identity: IdentityRecord): void {
+    this.definitions.deleteIdentity(identity);
+    this.#apply(this.matcher.deleteIdentity(identity.namespace, identity.name));
+    if (this.#preAssignments.concerns(identity)) this.#tellGroups();
   }
 
   upsertException(exception: ExceptionRecord): void {
@@ -117,6 +160,7 @@ export class World {
 
   upsertNode(node: NodeRecord): void {
     const before = this.scopeKeyOfNode(node.name);
+    const otherPool = this.#nodes.get(node.name)?.pool !== node.pool && !this.#preAssignments.isEmpty;
     this.#unlinkNode(node.name);
     this.#nodes.set(node.name, node);
     if (node.group !== undefined) {
@@ -125,7 +169,7 @@ export class World {
       this.#nodesOfGroup.set(node.group.key, names.add(node.name));
     }
     const after = this.scopeKeyOfNode(node.name);
-    if (before !== after) this.#tell(new Set([before, after]));
+    if (before !== after || otherPool) this.#tell(new Set([before, after]));
   }
 
   deleteNode(node: NodeRecord): void {
@@ -196,7 +240,17 @@ export class World {
     const keys = new Set<string>();
     for (const [node, uids] of this.#podsOnNode) if (uids.size > 0) keys.add(this.scopeKeyOfNode(node));
     for (const node of this.assigned.nodes()) keys.add(this.scopeKeyOfNode(node));
+    if (this.#preAssignments.isEmpty) return keys;
+    for (const key of this.#nodesOfGroup.keys())
+      if (!keys.has(key) && this.reservationsIn(this.scope(key)).length > 0) keys.add(key);
     return keys;
+  }
+
+  /** What the scope's VM or scale set holds whether pods need it or not. */
+  reservationsIn({ group, nodeNames }: Scope): Reservation[] {
+    if (this.#preAssignments.isEmpty || group === undefined) return [];
+    const pools = new Set(nodeNames.map((name) => this.#nodes.get(name)?.pool));
+    return this.#preAssignments.on(pools, (binding) => this.definitions.identityOf(binding));
   }
 
   #place(uid: string, nodeName: string | undefined): void {
@@ -234,7 +288,15 @@ export class World {
     for (const key of scopeKeys) for (const listener of this.#listeners) listener(key);
   }
 
-  #tellUnserved(podUid: string | undefined): void {
-    for (const listener of this.#unservedListeners) listener(podUid);
+  #tellGroups(): void {
+    this.#tell(new Set(this.#nodesOfGroup.keys()));
+  }
+
+  #tellUnserved(podUid: string | undefined, lost: boolean): void {
+    for (const listener of this.#unservedListeners) listener(podUid, lost);
+  }
+
+  #tellGated(pod: PodRecord, gone: boolean): void {
+    for (const listener of this.#gateListeners) listener(pod, gone);
   }
 }

@@ -95,11 +95,10 @@ export class Simulation {
       problem: undefined,
     };
     const binding: BindingRecord = { ...meta, azureIdentity: name, selector: name, weight: 0 };
-    const known = this.#bindings.get(name);
     this.#identities.set(name, identity);
     this.#bindings.set(name, binding);
     this.#world.upsertIdentity(identity);
-    this.#world.upsertBinding(binding, known);
+    this.#world.upsertBinding(binding);
   }
 
   deleteBinding(name: string): void {

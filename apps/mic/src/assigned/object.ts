@@ -5,6 +5,8 @@ import {
   NODE_LABEL,
   nodeLabelValue,
   POD_UID_ANNOTATION,
+  SPEC_DIGEST_ANNOTATION,
+  specDigest,
 } from "@podid/crd-types";
 import type { AssignedIdentityStatus, AzureAssignedIdentity, AzureAssignedIdentitySpec } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
@@ -82,13 +84,16 @@ export function assignedIdentitySpec({ pod, identity, binding }: Assignment): Az
   };
 }
 
-/** Where it runs, and for which pod of that name. */
-export function assignedIdentityMarks({ pod }: Assignment): {
+/** Where it runs, for which pod of that name, and what its copy of the identity was made from. */
+export function assignedIdentityMarks({ pod, identity }: Assignment): {
   readonly labels: Record<string, string>;
   readonly annotations: Record<string, string>;
 } {
   return {
     labels: { [NODE_LABEL]: nodeLabelValue(pod.nodeName ?? "") },
-    annotations: { [POD_UID_ANNOTATION]: pod.uid },
+    annotations: {
+      [POD_UID_ANNOTATION]: pod.uid,
+      [SPEC_DIGEST_ANNOTATION]: specDigest(identity.fingerprint),
+    },
   };
 }

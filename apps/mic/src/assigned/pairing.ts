@@ -1,3 +1,5 @@
+import { specDigest, specFingerprint } from "@podid/crd-types";
+import type { AzureIdentitySpec } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
 import { namespaceOf } from "./object.ts";
 import type { AssignedRecord } from "./record.ts";
@@ -62,13 +64,28 @@ function byMerit(a: AssignedRecord, b: AssignedRecord): number {
 }
 
 /** Whether the object still says what the assignment says. Resource versions, annotations and weights do not matter. */
-export function saysTheSame({ pod, identity, binding }: Assignment, record: AssignedRecord): boolean {
+export function saysTheSame(assignment: Assignment, record: AssignedRecord): boolean {
+  const { pod, identity, binding } = assignment;
   return (
     record.nodeName === pod.nodeName &&
-    record.identityFingerprint === identity.fingerprint &&
+    sameIdentity(assignment, record) &&
     (record.identity.uid ?? identity.uid) === identity.uid &&
     record.binding.namespace === binding.namespace &&
     record.binding.name === binding.name &&
     (record.binding.uid ?? binding.uid) === binding.uid
   );
+}
+
+/**
+ * Whether the object's copy of the identity means what the identity means. The CRD of aad-pod-identity drops fields that only podid
+ * has; then the digest of what was sent decides, or the object would be written again and again.
+ */
+export function sameIdentity({ identity }: Pick<Assignment, "identity">, record: AssignedRecord): boolean {
+  if (record.identityFingerprint === identity.fingerprint) return true;
+  if (record.specDigest !== specDigest(identity.fingerprint)) return false;
+  return record.identityFingerprint === specFingerprint(withoutOurFields(identity.spec));
+}
+
+function withoutOurFields({ serviceAccounts: _ours, ...upstreams }: AzureIdentitySpec): AzureIdentitySpec {
+  return upstreams;
 }

@@ -2,6 +2,7 @@ import {
   ASSIGNED_IDENTITY_FINALIZER,
   parseIdentityResourceId,
   POD_UID_ANNOTATION,
+  SPEC_DIGEST_ANNOTATION,
   specFingerprint,
   upgradeLegacyObject,
 } from "@podid/crd-types";
@@ -29,6 +30,8 @@ export interface AssignedRecord {
   readonly nodeName: string;
   readonly identity: ReferenceRecord;
   readonly identityFingerprint: string;
+  /** Digest of the fingerprint of the identity that the copy was made from; absent on what upstream made. */
+  readonly specDigest: string | undefined;
   /** Type 0: what has to be attached to the node. */
   readonly resourceKey: string | undefined;
   readonly resourceId: string | undefined;
@@ -67,6 +70,7 @@ export function assignedRecord(object: unknown): AssignedRecord | undefined {
     nodeName: spec?.nodename ?? "",
     identity: reference(spec?.azureIdentityRef?.metadata),
     identityFingerprint: specFingerprint(identitySpec),
+    specDigest: metadata.annotations?.[SPEC_DIGEST_ANNOTATION],
     resourceKey: resource?.ok === true ? resource.value.key : undefined,
     resourceId: resource?.ok === true ? resource.value.id : undefined,
     binding: reference(spec?.azureBindingRef?.metadata),

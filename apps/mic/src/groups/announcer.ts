@@ -3,6 +3,7 @@ import type { Assignment } from "@podid/matcher";
 import type { EventRecorder, KubeObject } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import type { AssignedRecord } from "../assigned/record.ts";
+import type { Failure } from "./failure.ts";
 
 /** Tells operators what happened to an assignment: upstream's event reasons and messages, and its log lines. A failure is told once until it changes. */
 export class Announcer {
@@ -30,7 +31,7 @@ export class Announcer {
     );
   }
 
-  applyFailed({ binding }: Assignment, record: AssignedRecord, error: string): void {
+  applyFailed({ binding }: Assignment, record: AssignedRecord, { message: error }: Failure): void {
     if (this.#told.get(record.key) === error) return;
     this.#told.set(record.key, error);
     const message = `failed to apply binding ${binding.namespace}/${binding.name} node ${record.nodeName} for pod ${podOf(record)}, error: ${error}`;
@@ -73,6 +74,21 @@ export class Announcer {
     const message = `failed to remove AzureIdentityBinding ${record.binding.namespace}/${record.binding.name} from node ${record.nodeName} for pod ${podOf(record)}, error: ${String(error)}`;
     this.#log.error({ pod: podOf(record) }, message);
     this.#onBinding(record, "Warning", "binding remove error", message);
+  }
+
+  /** A node on which pods wait for identities cannot have any. */
+  nodeUnusable(nodeName: string, problem: string): void {
+    const key = `node ${nodeName}`;
+    if (this.#told.get(key) === problem) return;
+    this.#told.set(key, problem);
+    this.#log.warn({ node: nodeName }, problem);
+    this.#events.record({
+      // Like kubelet's events of a node, whose UID is the node's name: `kubectl describe node` looks for it.
+      involvedObject: { apiVersion: "v1", kind: "Node", metadata: { name: nodeName, uid: nodeName } },
+      type: "Warning",
+      reason: "InvalidProviderID",
+      message: `${problem}. Identities of pods on this node are not attached`,
+    });
   }
 
   /** The object is gone, and what was told about it with it. */

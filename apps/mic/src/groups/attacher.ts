@@ -7,6 +7,7 @@ import { pair } from "../assigned/pairing.ts";
 import { hasFinalizer } from "../assigned/record.ts";
 import type { Scope, World } from "../world.ts";
 import type { ClientIdMismatch } from "./client-id-mismatch.ts";
+import type { Lingering } from "./lingering.ts";
 import { backoffMs } from "./observation.ts";
 import type { Observation, Observations, Refusal } from "./observation.ts";
 import type { Protection } from "./protection.ts";
@@ -19,6 +20,8 @@ export interface AttacherOptions {
   readonly assigner: Assigner;
   readonly ledgers: LedgerStore & { ownsAnything(groupKey: string): boolean };
   readonly protection: Protection;
+  /** What stays attached although nobody needs it any more. */
+  readonly lingering?: Lingering;
   readonly log: Logger;
   readonly clock: Clock;
   /** Which AzureAssignedIdentities of upstream's controller tell what it attached. */
@@ -51,7 +54,8 @@ export class Attacher {
     const { group } = scope;
     if (group === undefined) return undefined;
     const idle = world.assignedIn(scope).length === 0 && world.assignmentsIn(scope).length === 0;
-    if (idle && !ledgers.ownsAnything(groupKey)) {
+    const isReserved = world.reservationsIn(scope).length > 0;
+    if (idle && !isReserved && !ledgers.ownsAnything(groupKey)) {
       observations.delete(groupKey);
       return undefined;
     }
@@ -84,8 +88,9 @@ export class Attacher {
 
   #desired(groupKey: string): IdentityRef[] {
     const { world } = this.#o;
-    const refs: IdentityRef[] = [];
-    for (const { identity } of world.assignmentsIn(world.scope(groupKey))) {
+    const scope = world.scope(groupKey);
+    const refs: IdentityRef[] = world.reservationsIn(scope).map(({ ref }) => ref);
+    for (const { identity } of world.assignmentsIn(scope)) {
       if (isAttachable(identity.spec) && identity.resourceKey !== undefined) {
         refs.push({ key: identity.resourceKey, id: identity.spec.resourceID ?? identity.resourceKey });
       }
@@ -95,12 +100,13 @@ export class Attacher {
 
   /**
    * What has to wait: identities that ARM refused lately; those for which no object exists yet (object first, then ARM); and those
-   * whose object does not say Unassigned yet (status first, then ARM).
+   * whose object does not say Unassigned yet (status first, then ARM). And what lingers.
    */
   #skip(groupKey: string): Set<string> {
     const { world, observations, clock, forceNamespaced } = this.#o;
     const keys = new Set<string>();
     for (const [key, { until }] of observations.of(groupKey).refused) if (clock.now() < until) keys.add(key);
+    for (const key of this.#lingering(groupKey)) keys.add(key);
     if (this.#o.dryRun) return keys;
     const scope = world.scope(groupKey);
     const { pairs, missing, surplus } = pair(world.assignmentsIn(scope), world.assignedIn(scope), forceNamespaced);
@@ -113,6 +119,16 @@ export class Attacher {
         keys.add(resourceKey);
     }
     return keys;
+  }
+
+  /** Until the first look any identity of the cluster may be ours here. */
+  #lingering(groupKey: string): ReadonlySet<string> {
+    const { world, observations, lingering } = this.#o;
+    if (lingering?.isOn !== true) return new Set();
+    const { seenAt, owned } = observations.of(groupKey);
+    const needed = new Set(this.#desired(groupKey).map(({ key }) => key));
+    const keys = seenAt > 0 ? owned : world.definitions.resourceKeys;
+    return lingering.held(groupKey, keys, needed, (key) => world.isGiven(key));
   }
 
   /** What upstream's controller attached, as its own objects tell: it detaches by them, and its Created ones may never have been attached. */

@@ -14,7 +14,8 @@ import { bookkeeping } from "./bookkeeping.ts";
 import type { Bookkeeping } from "./bookkeeping.ts";
 import { eachLimited } from "./each-limited.ts";
 import type { Announcer } from "./announcer.ts";
-import type { Observations } from "./observation.ts";
+import type { Lingering } from "./lingering.ts";
+import type { Observation, Observations } from "./observation.ts";
 import type { Protection } from "./protection.ts";
 
 export interface BookkeeperOptions {
@@ -37,6 +38,12 @@ export interface BookkeeperOptions {
   readonly recheck: ((record: AssignedRecord) => Promise<boolean>) | undefined;
   /** A recheck contradicted our caches: look again later. */
   readonly onDoubt: (scopeKey: string) => void;
+  /** What stays attached although nobody needs it any more. */
+  readonly lingering?: Lingering;
+  /** Told after every look how far everything has come. */
+  readonly onLook?: (scope: Scope, found: Bookkeeping, observation: Observation) => void;
+  /** An object says Assigned from now on. */
+  readonly onAssigned?: (assignment: Assignment) => void;
 }
 
 const MOST_ROUNDS = 4;
@@ -49,8 +56,17 @@ export class Bookkeeper {
     this.#o = options;
   }
 
-  /** @throws what the first write that failed threw, after all others were tried */
-  async keep(scopeKey: string): Promise<void> {
+  /**
+   * @returns when it has to look again although nothing happens
+   * @throws what the first write that failed threw, after all others were tried
+   */
+  async keep(scopeKey: string): Promise<{ readonly requeueAfterMs: number } | undefined> {
+    await this.#keep(scopeKey);
+    const requeueAfterMs = this.#o.lingering?.nextMs(scopeKey);
+    return requeueAfterMs === undefined ? undefined : { requeueAfterMs };
+  }
+
+  async #keep(scopeKey: string): Promise<void> {
     const { world, log, dryRun, onNeedsArm, fenced, announcer, batch } = this.#o;
     // A new object may be assignable at once, a removed one may free a name: what our own writes lead to is done right away.
     for (let round = 0; round < MOST_ROUNDS && fenced() === undefined; round += 1) {
@@ -64,7 +80,8 @@ export class Bookkeeper {
         );
       }
       if (!dryRun) {
-        for (const { assignment, record, error } of fail) announcer.applyFailed(assignment, record, error);
+        for (const { assignment, record, failure } of fail) announcer.applyFailed(assignment, record, failure);
+        this.#nameUnusableNode(scope, todo);
         const errors = await eachLimited(batch, this.#writes(scope, todo));
         if (errors.length > 0) throw errors[0];
       }
@@ -76,8 +93,17 @@ export class Bookkeeper {
   #decide(scope: Scope): Bookkeeping {
     const { world, observations, protection, clock, forceNamespaced, trustMs } = this.#o;
     const observation = observations.of(scope.key);
-    return bookkeeping({
-      assignments: world.assignmentsIn(scope),
+    const assignments = world.assignmentsIn(scope);
+    const reservations = world.reservationsIn(scope);
+    const needed = new Set([
+      ...assignments.map(({ identity }) => identity.resourceKey),
+      ...reservations.map(({ ref }) => ref.key),
+    ]);
+    const found = bookkeeping({
+      assignments,
+      reservations,
+      lingering:
+        this.#o.lingering?.held(scope.key, observation.owned, needed, (key) => world.isGiven(key)) ?? new Set(),
       records: world.assignedIn(scope),
       ...(scope.unattachable !== undefined && { unattachable: scope.unattachable }),
       observation,
@@ -89,6 +115,13 @@ export class Bookkeeper {
       now: clock.now(),
       trustMs,
     });
+    this.#o.onLook?.(scope, found, observation);
+    return found;
+  }
+
+  #nameUnusableNode({ unattachable, gone, nodeNames: [nodeName] }: Scope, { fail }: Bookkeeping): void {
+    if (unattachable === undefined || gone || nodeName === undefined) return;
+    if (fail.length > 0) this.#o.announcer.nodeUnusable(nodeName, unattachable);
   }
 
   *#writes(scope: Scope, { create, rewrite, assign, unassign, remove }: Bookkeeping): Iterable<() => Promise<void>> {
@@ -155,6 +188,7 @@ export class Bookkeeper {
       throw error;
     }
     announcer.applied(assignment, record);
+    this.#o.onAssigned?.(assignment);
   }
 
   async #isDoubtful(record: AssignedRecord, scope: Scope): Promise<boolean> {

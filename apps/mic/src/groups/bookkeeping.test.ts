@@ -7,9 +7,10 @@ import { assignedIdentityObject } from "../assigned/object.ts";
 import { assignedRecord } from "../assigned/record.ts";
 import type { AssignedRecord } from "../assigned/record.ts";
 import { bookkeeping } from "./bookkeeping.ts";
-import type { BookkeepingInput } from "./bookkeeping.ts";
+import type { Bookkeeping, BookkeepingInput } from "./bookkeeping.ts";
 import { NEVER_SEEN } from "./observation.ts";
 import type { Observation } from "./observation.ts";
+import type { Reservation } from "./pre-assignments.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 const KEY = resourceId("x").toLowerCase();
@@ -57,8 +58,8 @@ const seen = (more: Partial<Observation> = {}): Observation => ({ ...NEVER_SEEN,
 const attached = { attached: new Map([[KEY, { key: KEY, id: KEY, clientId: "c" }]]) };
 const ours = { ...attached, owned: new Set([KEY]) };
 
-function decide(input: Partial<BookkeepingInput>): string {
-  const result = bookkeeping({
+function look(input: Partial<BookkeepingInput>): Bookkeeping {
+  return bookkeeping({
     assignments: [],
     records: [],
     observation: NEVER_SEEN,
@@ -68,7 +69,10 @@ function decide(input: Partial<BookkeepingInput>): string {
     trustMs: 30_000,
     ...input,
   });
-  const { needsArm, ...lists } = result;
+}
+
+function decide(input: Partial<BookkeepingInput>): string {
+  const { needsArm, standings: _standings, reservations: _reservations, ...lists } = look(input);
   return (
     [
       ...Object.entries(lists)
@@ -228,4 +232,122 @@ describe("nobody is entitled any more", () => {
       "create, remove",
     );
   });
+});
+
+function reservation(): Reservation {
+  const { binding, identity } = assignment();
+  return { binding: { ...binding, preAssign: ["*"] }, identity, ref: { key: KEY, id: KEY } };
+}
+
+describe("held before any pod needs it", () => {
+  const reservations = [reservation()];
+  const refused = seen({ refused: new Map([[KEY, { problem: REFUSED, attempts: 1, until: NOW + 1 }]]) });
+  const old = seen({ ...ours, seenAt: NOW - 3_600_000 });
+
+  test.for([
+    { name: "never looked", observation: NEVER_SEEN, want: "ARM" },
+    { name: "not attached", observation: seen(), want: "ARM" },
+    { name: "refused lately", observation: refused, want: "nothing" },
+    { name: "attached", observation: seen(ours), want: "nothing" },
+    { name: "its last pod went", observation: seen(ours), records: [record("Assigned")], want: "remove" },
+    {
+      name: "attached without a client id",
+      observation: seen({ attached: new Map([[KEY, { key: KEY, id: KEY }]]) }),
+      want: "ARM",
+    },
+  ])("$name → $want", ({ want, name: _name, ...input }) => {
+    expect(decide({ reservations, ...input })).toBe(want);
+  });
+
+  test("a pod that comes waits for no look, which is made up for afterwards", () => {
+    const input = { assignments: wanted, records: [record("Created")], observation: old };
+    expect(decide({ ...input, reservations })).toBe("assign, ARM");
+    expect(decide(input)).toBe("ARM");
+  });
+
+  test.for([
+    { observation: seen(), want: "pending" },
+    { observation: seen(ours), want: "assigned" },
+    { observation: refused, want: "failed RefusedByAzure" },
+  ])("stands as $want", ({ observation, want }) => {
+    const told = look({ reservations, observation }).reservations.map(({ state, failure }) =>
+      failure === undefined ? state : `${state} ${failure.reason}`,
+    );
+    expect(told).toEqual([want]);
+  });
+});
+
+describe("what lingers counts as needed", () => {
+  const lingering = new Set([KEY]);
+  test.for([
+    { name: "nobody needs it", observation: seen(ours), want: "nothing" },
+    { name: "its pod has just gone", observation: seen(ours), records: [record("Assigned")], want: "remove" },
+    { name: "nobody has looked yet", observation: NEVER_SEEN, records: [record("Assigned")], want: "unassign, ARM" },
+  ])("$name → $want", ({ want, name: _name, ...input }) => {
+    expect(decide({ lingering, ...input })).toBe(want);
+  });
+});
+
+describe("how far an assignment has come", () => {
+  const refusal = { refused: new Map([[KEY, { problem: REFUSED, attempts: 1, until: NOW + 1 }]]) };
+  test.for([
+    { name: "no object", records: [], observation: seen(), want: "pending" },
+    { name: "Created", records: [record("Created")], observation: seen(), want: "pending" },
+    {
+      name: "Created and refused",
+      records: [record("Created")],
+      observation: seen(refusal),
+      want: "failed RefusedByAzure",
+    },
+    {
+      name: "no Azure machine",
+      records: [record("Created")],
+      unattachable: "no providerID",
+      want: "failed NodeNotAttachable",
+    },
+    { name: "Assigned", records: [record("Assigned")], observation: NEVER_SEEN, want: "assigned" },
+    {
+      name: "Assigned, lost, refused",
+      records: [record("Assigned")],
+      observation: seen(refusal),
+      want: "failed RefusedByAzure",
+    },
+    {
+      name: "says otherwise",
+      records: [record("Assigned", { identityFingerprint: "other", specDigest: "other" })],
+      want: "pending",
+    },
+    {
+      name: "another binding",
+      records: [record("Assigned", { binding: { namespace: "a", name: "b", uid: "c" } })],
+      want: "assigned",
+    },
+    { name: "terminating", records: [record("Assigned", { deleting: true })], want: "pending" },
+  ])("$name: $want", ({ want, name: _name, ...input }) => {
+    const told = look({ assignments: wanted, ...input }).standings.map(({ state, failure }) =>
+      failure === undefined ? state : `${state} ${failure.reason}`,
+    );
+    expect(told).toEqual([want]);
+  });
+});
+
+test("a copy from which the CRD dropped fields that only podid has is not written again", () => {
+  const narrowed = assignment({ serviceAccounts: ["builder"] });
+  const object = assignedIdentityObject(narrowed, "default", () => false);
+  const { serviceAccounts: _, ...upstreams } = narrowed.identity.spec;
+  const stored = (spec: object): AssignedRecord[] => {
+    const identityRef = { ...object.spec.azureIdentityRef, spec };
+    const made = assignedRecord({
+      ...object,
+      metadata: { ...object.metadata, uid: "o" },
+      spec: { ...object.spec, azureIdentityRef: identityRef },
+      status: { status: "Assigned" },
+    });
+    return made ? [made] : [];
+  };
+  expect(decide({ assignments: [narrowed], records: stored(upstreams), observation: seen(ours) })).toBe("nothing");
+  const edited = stored({ ...upstreams, clientID: "somebody else" });
+  expect(decide({ assignments: [narrowed], records: edited, observation: seen(ours) })).toBe("rewrite");
+  const wider = assignment({ serviceAccounts: ["builder", "deployer"] });
+  expect(decide({ assignments: [wider], records: stored(upstreams), observation: seen(ours) })).toBe("rewrite");
 });
