@@ -203,6 +203,16 @@ export const LEASES = resourceType({
   columns: [NAME, text("Holder", "spec", "holderIdentity"), AGE],
 });
 
+/** As an object only: nothing here has addresses. Old leader elections keep their record in its annotations. */
+export const ENDPOINTS = resourceType({
+  ...core,
+  plural: "endpoints",
+  fields: ["subsets"],
+  kind: "Endpoints",
+  namespaced: true,
+  columns: [NAME, AGE],
+});
+
 /** Kept and shown so that charts apply; no role restricts anybody here. */
 const RBAC: readonly ResourceType[] = [
   resourceType({ ...rbac, plural: "clusterroles", kind: "ClusterRole", namespaced: false, columns: [NAME, createdAt] }),
@@ -234,6 +244,7 @@ export const BUILTIN_RESOURCES: readonly ResourceType[] = [
   EVENTS,
   NEW_STYLE_EVENTS,
   LEASES,
+  ENDPOINTS,
   DAEMON_SETS,
   DEPLOYMENTS,
   ...RBAC,

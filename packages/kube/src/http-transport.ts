@@ -130,15 +130,37 @@ class HttpTransport implements KubeTransport {
       });
       this.#active.add(sent);
       guard.watch(sent);
-      sent.once("socket", (socket) => socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS));
+      sent.once("socket", (socket) => {
+        socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+        const send = (): void => {
+          try {
+            request.beforeSend?.();
+          } catch (reason) {
+            sent.destroy(new WithheldError(reason));
+            return;
+          }
+          sent.end(body);
+        };
+        if (socket.connecting) socket.once(secure ? "secureConnect" : "connect", send);
+        else send();
+      });
       sent.once("close", () => this.#active.delete(sent));
       sent.once("response", resolve);
       sent.once("error", (cause: NodeJS.ErrnoException) => {
         const stale = sent.reusedSocket && (cause.code === "ECONNRESET" || cause.code === "EPIPE");
         reject(stale ? new StaleSocketError(cause.message, { cause }) : cause);
       });
-      sent.end(body);
     });
+  }
+}
+
+/** The caller took the request back before anything of it was sent. */
+class WithheldError extends Error {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super("withheld");
+    this.reason = reason;
   }
 }
 
@@ -180,6 +202,7 @@ class RequestGuard {
     const { signal, timeoutMs = TIMEOUT_MS } = this.#request;
     if (signal?.aborted) return signal.reason;
     if (error instanceof KubeError) return error;
+    if (error instanceof WithheldError) return error.reason;
     const request = `${this.#request.method} ${requestTarget(this.#request)}`;
     if (this.#timedOut)
       return new KubeError(`${request}: no complete answer within ${timeoutMs} ms`, {

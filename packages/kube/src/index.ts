@@ -21,6 +21,7 @@ export type {
 export type { KubeRequest, KubeTransport, Log } from "./transport.ts";
 export { EventRecorder } from "./event-recorder.ts";
 export type { EventRecorderOptions, RecordedEvent } from "./event-recorder.ts";
+export { fencedTransport } from "./fenced-transport.ts";
 export { Index } from "./key-index.ts";
 export { LeaderElector } from "./leader-elector.ts";
 export type { LeaderElectorOptions } from "./leader-elector.ts";
@@ -29,6 +30,8 @@ export type { PagedListOptions } from "./paged-list.ts";
 export { Reflector } from "./reflector.ts";
 export type { ReflectorCounters, ReflectorOptions } from "./reflector.ts";
 export type { ReflectorHandler } from "./reflector-store.ts";
+export { pacedTransport, RequestRate } from "./request-rate.ts";
+export type { RequestRateOptions } from "./request-rate.ts";
 export { requestServiceAccountToken } from "./service-account-token.ts";
 export type { ServiceAccountTokenRequest } from "./service-account-token.ts";
 export { WorkQueue } from "./work-queue.ts";

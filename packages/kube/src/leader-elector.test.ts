@@ -101,6 +101,19 @@ test("a leader that died is replaced when its lease was seen unchanged for its w
   expect(b.elector.epoch).toBe(5);
 });
 
+test("a leader whose machine was suspended does not lead until it has renewed, and one whose clock was set back still does", async () => {
+  const { time, stand } = setUp();
+  const { elector } = stand("a");
+  await time.run(1_000);
+  // The monotonic clock stands still meanwhile: only the wall clock tells.
+  time.step(LEASE_MS);
+  expect([elector.isLeader, elector.remainingMs()]).toEqual([false, 0]);
+  await time.run(2_000);
+  expect(elector.isLeader).toBe(true);
+  time.step(-3_600_000);
+  expect(elector.isLeader).toBe(true);
+});
+
 test.for([{ state: "down" as const }, { state: "hanging" as const }])(
   "a leader whose API server is $state stops at the renew deadline, once, before anybody else leads",
   async ({ state }) => {

@@ -62,6 +62,7 @@ export class LeaderElector {
   #lease: Lease | undefined;
   #term: Term | undefined;
   #renewedAt = 0;
+  #renewedAtWall = 0;
   #deadline: { cancel(): void } | undefined;
   #leader = "";
   #epoch = -1;
@@ -102,10 +103,14 @@ export class LeaderElector {
     return this.#leader;
   }
 
-  /** How long nobody else can lead, by the monotonic clock; 0 when this process does not lead. */
+  /**
+   * How long nobody else can lead; 0 when this process does not lead. By the monotonic clock and by the wall clock, whichever says
+   * less: the one stands still while a machine is suspended, the other may be set back.
+   */
   remainingMs(): number {
     if (!this.#term) return 0;
-    return Math.max(0, this.#renewedAt + this.#o.leaseDurationMs - this.#elapsed());
+    const passed = Math.max(this.#elapsed() - this.#renewedAt, this.#clock.now() - this.#renewedAtWall);
+    return Math.max(0, this.#o.leaseDurationMs - passed);
   }
 
   start(): void {
@@ -163,6 +168,7 @@ export class LeaderElector {
     if (foreign && !this.#observer.isOver(this.#elapsed(), leaseDurationMs)) return;
     if (signal.aborted) return;
     const sentAt = this.#elapsed();
+    const sentAtWall = this.#clock.now();
     const spec = heldSpec(lease?.spec, {
       identity,
       durationMs: leaseDurationMs,
@@ -177,13 +183,14 @@ export class LeaderElector {
     if (!taken) return;
     this.#lease = taken;
     if (signal.aborted) this.#unanswered = true;
-    else if (this.#elapsed() - sentAt < this.#renewDeadlineMs) this.#beginTerm(taken, sentAt);
+    else if (this.#elapsed() - sentAt < this.#renewDeadlineMs) this.#beginTerm(taken, sentAt, sentAtWall);
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
     const { namespace, name, identity, leaseDurationMs } = this.#o;
     const term = this.#term;
     const sentAt = this.#elapsed();
+    const sentAtWall = this.#clock.now();
     const timeoutMs = Math.max(1, this.#renewedAt + this.#renewDeadlineMs - sentAt);
     const held = this.#lease!;
     const spec = heldSpec(held.spec, {
@@ -194,7 +201,7 @@ export class LeaderElector {
     });
     const renewed = await this.#write(() => this.#client.update({ ...held, spec }, { signal, timeoutMs }));
     if (term !== this.#term) return;
-    if (renewed) return this.#renewed(renewed, sentAt);
+    if (renewed) return this.#renewed(renewed, sentAt, sentAtWall);
     // Somebody wrote the object: an annotation, or another holder. Or it is gone, and free for the first who makes it.
     const current = await this.#client.get(name, namespace, { signal, timeoutMs }).catch((error: unknown) => {
       if (KubeError.is(error, 404)) return undefined;
@@ -223,19 +230,20 @@ export class LeaderElector {
     }
   }
 
-  #beginTerm(lease: Lease, sentAt: number): void {
+  #beginTerm(lease: Lease, sentAt: number, sentAtWall: number): void {
     const term = { epoch: lease.spec?.leaseTransitions ?? 0, abort: new AbortController() };
     this.#term = term;
     this.#epoch = term.epoch;
-    this.#renewed(lease, sentAt);
+    this.#renewed(lease, sentAt, sentAtWall);
     if (this.#term !== term) return;
     this.#log.info({ lease: this.#o.name, epoch: term.epoch }, "started leading");
     void this.#call(() => this.#o.onStartedLeading(term.abort.signal));
   }
 
-  #renewed(lease: Lease, sentAt: number): void {
+  #renewed(lease: Lease, sentAt: number, sentAtWall: number): void {
     this.#lease = lease;
     this.#renewedAt = sentAt;
+    this.#renewedAtWall = sentAtWall;
     this.#saw(lease);
     this.#deadline?.cancel();
     const left = sentAt + this.#renewDeadlineMs - this.#elapsed();

@@ -21,6 +21,7 @@ export const RESOURCES = {
   secrets: resource("v1", "secrets", "Secret"),
   serviceAccounts: resource("v1", "serviceaccounts", "ServiceAccount"),
   events: resource("v1", "events", "Event"),
+  endpoints: resource("v1", "endpoints", "Endpoints"),
   namespaces: resource("v1", "namespaces", "Namespace", false),
   leases: resource("coordination.k8s.io/v1", "leases", "Lease"),
   daemonSets: resource("apps/v1", "daemonsets", "DaemonSet"),

@@ -12,6 +12,8 @@ export interface KubeRequest {
   readonly signal?: AbortSignal | undefined;
   /** For `request` until the whole answer is there, for `stream` until its headers are. Default 30 000. */
   readonly timeoutMs?: number | undefined;
+  /** Asked at the last moment, when a connection is ready to take the request; what it throws keeps it from being sent, and is thrown. */
+  readonly beforeSend?: (() => void) | undefined;
 }
 
 /**
