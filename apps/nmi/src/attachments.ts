@@ -29,6 +29,7 @@ export class Attachments {
   /** Whether what the live objects grant is attached, by an object made for this very pod and this edition of the identity. */
   of({ pod, identity }: Assignment): Attachment {
     const who = `AzureIdentity ${identity.namespace}/${identity.name} for pod ${pod.namespace}/${pod.name}`;
+    let created = false;
     let message = `${who} waits for MIC to create its AzureAssignedIdentity; check that MIC is running`;
     for (const { record, sinceMs } of this.#byPod.get(`${pod.namespace}/${pod.name}`)?.values() ?? []) {
       if (record.identity.namespace !== identity.namespace || record.identity.name !== identity.name) continue;
@@ -41,11 +42,12 @@ export class Attachments {
       if (!forThisPod) message = `${who}: ${object} is an earlier pod's; MIC has to replace it`;
       else if (record.deleting || record.status === "Unassigned") message = `${who}: ${object} is being removed`;
       else if (!sameEdition) message = `${who} was changed; MIC has to update ${object}`;
-      else if (record.status === "Created")
+      else if (record.status === "Created") {
+        created = true;
         message = `${who} is being attached to the node (${object} is in CREATED state); check MIC's log for identity assignment errors`;
-      else return { kind: "attached", sinceMs };
+      } else return { kind: "attached", sinceMs };
     }
-    return { kind: "pending", message };
+    return created ? { kind: "pending", message, created } : { kind: "pending", message };
   }
 }
 

@@ -141,8 +141,11 @@ export class Assessor {
       }
       case "park": {
         const { reason, message } = decision.denial;
-        const text = `${message}; not there after ${Math.round(rules.maxWaitMs / 1000)} s`;
-        const untilMs = timing.startedMs + rules.maxWaitMs;
+        const text =
+          decision.waitMs === undefined
+            ? `${message}; not there after ${Math.round(rules.maxWaitMs / 1000)} s`
+            : message;
+        const untilMs = timing.startedMs + (decision.waitMs ?? rules.maxWaitMs);
         const parked = this.#park(call, untilMs, timing, rules.lateStatus, reason, text, standing);
         return decision.recheckInMs === undefined ? parked : { ...parked, recheckInMs: decision.recheckInMs };
       }

@@ -2,7 +2,7 @@ export { normalizeAddress } from "./address.ts";
 export { systemClock } from "./clock.ts";
 export type { Clock } from "./clock.ts";
 export { decide } from "./decide.ts";
-export type { Decision, DecisionRules, WaitReason } from "./decide.ts";
+export type { Decision, DecisionRules, UpstreamWaiting, WaitReason } from "./decide.ts";
 export { FairLimiter, LimiterFullError } from "./fair-limiter.ts";
 export type { FairLimiterOptions } from "./fair-limiter.ts";
 export type { BrokerStatistics } from "./broker-statistics.ts";
@@ -40,6 +40,7 @@ export type {
   TokenRequest,
 } from "./request.ts";
 export { HOST_TOKEN_PATH, TOKEN_PATH } from "./routes.ts";
+export type { IssuedToken } from "./issued-token.ts";
 export { jwtClaim, parseTokenAnswer, tokenReply } from "./token-answer.ts";
 export type { ParsedAnswer, TokenAnswer } from "./token-answer.ts";
 export { IMDS_LAG_MS, TokenBroker } from "./token-broker.ts";

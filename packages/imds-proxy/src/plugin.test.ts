@@ -208,7 +208,7 @@ describe("over real sockets", () => {
       });
     expect((await post('{ "StartRequests": [{ "EventId": "f020-AB", "x": 1 }], "y": 2 }')).status).toBe(200);
     for (const body of ["{}", "[]", "null", "{", '{"StartRequests":[]}', '{"StartRequests":[{"EventId":"a b"}]}'])
-      expect((await post(body)).status, body).toBe(400);
+      expect([body, (await post(body)).status]).toEqual([body, 400]);
     expect(seen.map(({ url }) => url)).toEqual([
       '/metadata/scheduledevents?api-version=2020-07-01 {"StartRequests":[{"EventId":"f020-AB"}]}',
     ]);

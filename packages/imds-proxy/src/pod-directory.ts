@@ -15,7 +15,8 @@ export type Ownership =
 export type Attachment =
   /** `sinceMs`: monotonic moment at which it was seen to become so; undefined: long ago, or nothing to attach. */
   | { readonly kind: "attached"; readonly sinceMs: number | undefined }
-  | { readonly kind: "pending"; readonly message: string };
+  /** `created`: somebody has begun; upstream waited longer then. */
+  | { readonly kind: "pending"; readonly message: string; readonly created?: boolean };
 
 export interface PodCandidate extends Candidate {
   readonly attachment: Attachment;

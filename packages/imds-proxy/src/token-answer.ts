@@ -17,6 +17,8 @@ export interface TokenAnswer {
    * SDK can read that, so sources add them only when somebody asked for it.
    */
   readonly auxiliary?: readonly TokenAnswer[];
+  /** Entra's name for the request that brought it, where it was asked. */
+  readonly correlationId?: string;
 }
 
 export type ParsedAnswer =

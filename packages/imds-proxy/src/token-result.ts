@@ -1,5 +1,7 @@
-import type { IdentityRecord } from "@podid/matcher";
+import type { IdentityRecord, PodRecord } from "@podid/matcher";
 
+import { issuedToken } from "./issued-token.ts";
+import type { IssuedToken } from "./issued-token.ts";
 import type { PodCandidate, Standing } from "./pod-directory.ts";
 import { errorReply } from "./reply.ts";
 import type { Reply } from "./reply.ts";
@@ -20,8 +22,12 @@ export interface TokenFacts {
   /** Stable; a metric label. */
   readonly reason?: string;
   readonly message?: string;
-  readonly pod?: { readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly pod?: Pick<PodRecord, "namespace" | "name" | "uid" | "serviceAccountName">;
   readonly identity?: IdentityRecord;
+  /** The token that was handed out. */
+  readonly issued?: IssuedToken;
+  /** Entra's name for the request that failed, where it was asked. */
+  readonly correlationId?: string | undefined;
   readonly cache?: CacheOutcome;
   /** Several identities could have been the default. */
   readonly others?: number;
@@ -53,11 +59,13 @@ export interface ErrorResult {
   readonly identity?: IdentityRecord;
   readonly retryAfterSeconds?: number;
   readonly close?: boolean;
+  readonly correlationId?: string | undefined;
 }
 
 /** An error whose `error` is its reason, except for 400, where IMDS has a word of its own. */
 export function errorResult(options: ErrorResult): TokenResult {
   const { status, outcome, reason, message, timing, standing, identity, retryAfterSeconds, close } = options;
+  const { correlationId } = options;
   return {
     reply: errorReply(status, status === 400 ? "invalid_request" : reason, message, {
       ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
@@ -67,8 +75,9 @@ export function errorResult(options: ErrorResult): TokenResult {
       outcome,
       reason,
       message,
-      ...(standing === undefined ? {} : { pod: podOf(standing) }),
+      ...(standing === undefined ? {} : { pod: standing.pod }),
       ...(identity === undefined ? {} : { identity }),
+      ...(correlationId === undefined ? {} : { correlationId }),
       parkedMs: timing.parkedMs,
       sourceMs: timing.sourceMs,
     },
@@ -77,7 +86,7 @@ export function errorResult(options: ErrorResult): TokenResult {
 
 export function forwardedResult(reply: Reply, standing: Standing, timing: Timing): TokenResult {
   const { parkedMs, sourceMs } = timing;
-  return { reply, facts: { outcome: "forwarded", pod: podOf(standing), parkedMs, sourceMs } };
+  return { reply, facts: { outcome: "forwarded", pod: standing.pod, parkedMs, sourceMs } };
 }
 
 /** What the broker said, as an answer to the pod. */
@@ -88,7 +97,7 @@ export function brokerResult(
 ): TokenResult {
   const { standing, others } = grant;
   const { identity } = grant.candidate;
-  const common = { timing, standing, identity };
+  const common = { timing, standing, identity, correlationId: correlationOf(result) };
   switch (result.kind) {
     case "token": {
       const { parkedMs, sourceMs } = timing;
@@ -96,8 +105,9 @@ export function brokerResult(
         reply: tokenReply(result.answer, result.remainingSeconds),
         facts: {
           outcome: "token",
-          pod: podOf(standing),
+          pod: standing.pod,
           identity,
+          issued: issuedToken(result.answer),
           cache: result.cache,
           others,
           parkedMs,
@@ -150,6 +160,6 @@ export function retryable(result: Extract<BrokerResult, { kind: "unavailable" | 
   return { status: 503, outcome: result.kind, reason, message: result.message, retryAfterSeconds: 1 };
 }
 
-function podOf({ pod }: Standing): NonNullable<TokenFacts["pod"]> {
-  return { namespace: pod.namespace, name: pod.name, uid: pod.uid };
+function correlationOf(result: BrokerResult): string | undefined {
+  return "correlationId" in result ? result.correlationId : undefined;
 }

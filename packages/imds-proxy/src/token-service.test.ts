@@ -223,6 +223,75 @@ describe("waiting", () => {
     });
   });
 
+  describe("upstream's budgets", () => {
+    const upstream: Partial<TokenServiceRules> = {
+      maxWaitMs: 100_000,
+      lateStatus: 404,
+      upstreamWaiting: { createdAttempts: 16, assignedAttempts: 4, intervalSeconds: 5 },
+    };
+    const said = async (result: TokenResult | Promise<TokenResult>): Promise<string> =>
+      (JSON.parse((await result).reply.body) as { error_description: string }).error_description;
+
+    test.for([
+      ["nothing assigned", { candidates: [candidate(one, PENDING)] }, "", "CREATED", 16, 80_000],
+      [
+        "stuck in Created",
+        { candidates: [candidate(one, { ...PENDING, created: true })] },
+        "",
+        "ASSIGNED",
+        20,
+        100_000,
+      ],
+      ["no binding", { candidates: [], denial: { reason: "no-binding", message: "none" } }, "", "CREATED", 16, 80_000],
+      [
+        "no label",
+        { candidates: [], denial: { reason: "pod-not-labelled", message: "none" } },
+        "",
+        "CREATED",
+        16,
+        80_000,
+      ],
+      [
+        "asked by client id",
+        { candidates: [candidate(one, PENDING)] },
+        `&client_id=${one.spec.clientID}`,
+        "CREATED",
+        16,
+        80_000,
+      ],
+    ] as const)("S72 %s", async ([, standing, query, state, attempts, ms]) => {
+      const { clock, ask, stand } = setUp(undefined, upstream);
+      stand(standing);
+      const result = ask(query);
+      await clock.advance(ms - 1);
+      expect(await settled(result)).toBe("waiting");
+      await clock.advance(1);
+      expect((await result).reply.status).toBe(404);
+      const prefix = query === "" ? "" : "clientID in request: 1111##### REDACTED #####1111, ";
+      expect(await said(result)).toContain(
+        `${prefix}getting assigned identities for pod default/p in ${state} state failed after ${attempts} attempts, retry duration [5]s, error: <nil>. Check MIC pod logs for identity assignment errors`,
+      );
+    });
+
+    test("S72 an object that appears late has the second budget as well", async () => {
+      const { clock, ask, stand } = setUp(undefined, upstream);
+      stand({ candidates: [candidate(one, PENDING)] });
+      const result = ask();
+      await clock.advance(79_000);
+      stand({ candidates: [candidate(one, { ...PENDING, created: true })] });
+      await clock.advance(20_000);
+      stand();
+      await clock.advance(0);
+      expect((await result).facts.outcome).toBe("token");
+    });
+
+    test("S72 what will not change is refused at once all the same", async () => {
+      const { ask, stand } = setUp(undefined, upstream);
+      stand();
+      expect(short(await ask("&client_id=x"))).toMatchObject({ status: 403, reason: "identity-not-bound" });
+    });
+  });
+
   test("a source that never answers ends in 504 as well", async () => {
     const { clock, ask, stand } = setUp(new FakeSource(() => new Promise(() => undefined)));
     stand();

@@ -17,6 +17,8 @@ export interface Unavailable {
   readonly message: string;
   /** The source asked not to be asked again sooner. */
   readonly retryAfterMs?: number;
+  /** Entra's name for the request. */
+  readonly correlationId?: string;
 }
 
 /** Final: asking again gives the same. `reason` is stable and a metric label. */
@@ -24,6 +26,8 @@ export interface Refused {
   readonly kind: "refused";
   readonly reason: string;
   readonly message: string;
+  /** Entra's name for the request. */
+  readonly correlationId?: string;
 }
 
 /** Somebody has just set up what is asked for, and the source has not heard of it. Retried while that may be, never kept. */
@@ -34,6 +38,8 @@ export interface NotYet {
   readonly message: string;
   /** The caller stopped waiting while it could still have come. */
   readonly pending?: boolean;
+  /** Entra's name for the request. */
+  readonly correlationId?: string;
 }
 
 /** Why a source has no token. */
