@@ -31,7 +31,7 @@ export async function checkCertificateAssertion(o: {
   if (!same(claims["iss"], o.clientId) || !same(claims["sub"], o.clientId)) return assertionClientMismatch();
   const certificate = registered(app, jwt) ?? trustedByName(app, jwt);
   if (certificate === undefined) return certificateNotRegistered();
-  if (!(await isSignedBy(jwt, certificate.publicKey, ["PS256", "RS256"])))
+  if (!(await isSignedBy(jwt, certificate.publicKey, ["PS256", "RS256", "ES256", "ES384", "ES512"])))
     return invalidSignature(thumbprint(certificate, "sha1").toString("hex").toUpperCase());
   const until = timeClaim(claims, "exp");
   const from = timeClaim(claims, "nbf") ?? timeClaim(claims, "iat") ?? 0;

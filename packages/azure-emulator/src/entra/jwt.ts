@@ -23,7 +23,7 @@ export function decodeJwt(text: string): DecodedJwt | undefined {
 export async function isSignedBy(
   jwt: DecodedJwt,
   key: KeyObject | JWK,
-  algorithms: readonly ("RS256" | "PS256")[],
+  algorithms: readonly ("RS256" | "PS256" | "ES256" | "ES384" | "ES512")[],
 ): Promise<boolean> {
   return compactVerify(jwt.text, key, { algorithms: [...algorithms] }).then(
     () => true,

@@ -1,0 +1,92 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Certificates made by the system's openssl, as users make them. */
+export class CertificateWorkshop {
+  readonly #directory = mkdtempSync(join(tmpdir(), "podid-certificates-"));
+
+  #openssl(...args: string[]): void {
+    execFileSync("openssl", args, { cwd: this.#directory, stdio: "pipe" });
+  }
+
+  read(file: string): Buffer {
+    return readFileSync(join(this.#directory, file));
+  }
+
+  text(file: string): string {
+    return this.read(file).toString("utf8");
+  }
+
+  /** NAME.key and NAME.crt, self-signed. */
+  selfSigned(name: string, kind: "rsa" | "ec" | "ed25519" | "secp256k1", subject = `/CN=${name}`): void {
+    const key = {
+      rsa: ["rsa:2048"],
+      ec: ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+      ed25519: ["ed25519"],
+      secp256k1: ["ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
+    }[kind];
+    this.#openssl(
+      ..."req -x509 -nodes -days 2 -newkey".split(" "),
+      ...key,
+      ..."-keyout".split(" "),
+      `${name}.key`,
+      "-out",
+      `${name}.crt`,
+      "-subj",
+      subject,
+    );
+  }
+
+  /** NAME.key and NAME.crt, issued by another one. */
+  issued(name: string, issuer: string): void {
+    this.#openssl(
+      ..."req -new -nodes -newkey rsa:2048 -keyout".split(" "),
+      `${name}.key`,
+      "-out",
+      `${name}.csr`,
+      "-subj",
+      `/CN=${name}`,
+    );
+    writeFileSync(join(this.#directory, "extensions"), "basicConstraints=CA:TRUE\n");
+    this.#openssl(
+      ..."x509 -req -days 2 -CAcreateserial -extfile extensions -in".split(" "),
+      `${name}.csr`,
+      "-CA",
+      `${issuer}.crt`,
+      "-CAkey",
+      `${issuer}.key`,
+      "-out",
+      `${name}.crt`,
+    );
+  }
+
+  encryptedKey(name: string, password: string): string {
+    this.#openssl("pkcs8", "-topk8", "-in", `${name}.key`, "-out", `${name}.enc`, "-passout", `pass:${password}`);
+    return this.text(`${name}.enc`);
+  }
+
+  /** @param flags as `-legacy`; `-certfile` for more certificates */
+  pfx(name: string, password: string, ...flags: string[]): Buffer {
+    const out = `${name}.pfx`;
+    this.#openssl(
+      "pkcs12",
+      "-export",
+      "-inkey",
+      `${name}.key`,
+      "-in",
+      `${name}.crt`,
+      "-out",
+      out,
+      "-passout",
+      `pass:${password}`,
+      ...flags,
+    );
+    return this.read(out);
+  }
+
+  close(): void {
+    rmSync(this.#directory, { recursive: true });
+  }
+}
