@@ -10,6 +10,8 @@ export interface AddressBookOptions {
   readonly confirm: ConfirmOwner;
   /** Called when a confirmation has come in. */
   readonly changed: () => void;
+  /** Called when an address leaves its pod, or another one claims it too: who is connected from there came before. */
+  readonly inDoubt?: (address: string) => void;
 }
 
 /** An address that changed hands within this time is confirmed by a live read before it counts. */
@@ -34,6 +36,7 @@ export class AddressBook {
       this.#drop(previous, pod.record.uid === previous.record.uid ? new Set(pod.addresses) : new Set());
     for (const address of pod.addresses) {
       const holders = this.#pods.get(address) ?? new Map<string, NodePod>();
+      if (holders.size > 0 && !holders.has(pod.record.uid)) this.#options.inDoubt?.(address);
       this.#pods.set(address, holders.set(pod.record.uid, pod));
     }
   }
@@ -80,6 +83,7 @@ export class AddressBook {
       if (!pod.record.hostNetwork)
         this.#history.set(address, { uid: pod.record.uid, leftAt: this.#options.clock.monotonicMs() });
       this.#confirmations.delete(address);
+      this.#options.inDoubt?.(address);
       this.#forget();
     }
   }

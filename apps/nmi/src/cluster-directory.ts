@@ -16,6 +16,8 @@ export interface ClusterDirectoryOptions {
   readonly confirm: ConfirmOwner;
   /** Told when an identity is gone or has become another one; what was kept for it is of no use. */
   readonly onIdentityGone: (uid: string) => void;
+  /** Told when an address may belong to another pod from now on; who is connected from there is not who comes now. */
+  readonly onAddressInDoubt: (address: string) => void;
   /** Why the caches say nothing yet; undefined once they do. */
   readonly unsynced: () => string | undefined;
 }
@@ -40,7 +42,12 @@ export class ClusterDirectory implements PodDirectory {
     this.#options = options;
     this.#matcher = new Matcher({ forceNamespaced: options.forceNamespaced });
     this.#attachments = new Attachments({ monotonicMs: () => options.clock.monotonicMs() });
-    this.#book = new AddressBook({ clock: options.clock, confirm: options.confirm, changed: () => this.changed() });
+    this.#book = new AddressBook({
+      clock: options.clock,
+      confirm: options.confirm,
+      changed: () => this.changed(),
+      inDoubt: options.onAddressInDoubt,
+    });
   }
 
   owner(address: string): Ownership {

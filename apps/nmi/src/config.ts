@@ -37,6 +37,16 @@ export interface Config {
   readonly imdsRate: number;
   readonly imdsConcurrency: number;
   readonly drainMs: number;
+  readonly stateDir: string | undefined;
+  readonly handOverPort: number;
+  readonly probeSocket: string | undefined;
+  readonly cniCacheDir: string | undefined;
+  readonly cniConfigDir: string;
+  readonly blockWireServer: boolean;
+  /** Control groups that are let through; undefined: the node's own processes are left alone. */
+  readonly hostNetworkAllow: readonly string[] | undefined;
+  readonly startupTaint: string | undefined;
+  readonly startupCanary: boolean;
   readonly logFormat: "text" | "json";
   readonly verbosity: number;
 }
@@ -44,6 +54,8 @@ export interface Config {
 export type Command =
   | { readonly kind: "run"; readonly config: Config }
   | { readonly kind: "cleanup"; readonly config: Config }
+  /** `print`: only say what would be put in. */
+  | { readonly kind: "guard"; readonly print: boolean; readonly config: Config }
   | { readonly kind: "help" }
   | { readonly kind: "version" }
   | { readonly kind: "errors"; readonly errors: readonly string[] };
@@ -54,27 +66,37 @@ const UPSTREAM_WAITING = [
   "find-identity-retry-interval",
 ] as const;
 
-/** Reads the whole command line; all mistakes at once. `nmi cleanup` takes the rules out and needs no node. */
+/** Reads the whole command line; all mistakes at once. `nmi cleanup` and `nmi guard` need no node. */
 export function readCommand(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Command {
   const parsed = parseCommandLine(FLAGS, { argv, env });
   if (!parsed.ok) return { kind: "errors", errors: parsed.errors };
   const { values, given, positional } = parsed.commandLine;
   if (values.help) return { kind: "help" };
   if (values.version) return { kind: "version" };
-  const cleanup = positional[0] === "cleanup" && positional.length === 1;
-  const errors = [...(cleanup ? [] : problems(values, positional)), ...addressProblems(values)];
+  const word = positional.join(" ");
+  const oneShot = word === "cleanup" || word === "guard" || word === "guard print";
+  const errors = [...(oneShot ? [] : problems(values, positional)), ...addressProblems(values)];
   if (errors.length > 0) return { kind: "errors", errors };
   const config = toConfig(values, given, env);
-  return cleanup ? { kind: "cleanup", config } : { kind: "run", config };
+  if (!oneShot) return { kind: "run", config };
+  return word === "cleanup" ? { kind: "cleanup", config } : { kind: "guard", print: word === "guard print", config };
 }
 
 function problems(values: Values, positional: readonly string[]): string[] {
-  const errors = positional.map((word) => `${JSON.stringify(word)} is no command; give nothing, or cleanup`);
+  const errors = positional.map(
+    (word) => `${JSON.stringify(word)} is no command; give nothing, cleanup, guard, guard print, or probe`,
+  );
   if (values.node === "")
     errors.push("--node: the node's name is missing; set --node or NODE_NAME (in a pod: fieldRef spec.nodeName)");
   if (values["operation-mode"] === "managed" && !values.forceNamespaced) {
     errors.push("--operation-mode: managed mode not intialized in force namespaced mode; add --forceNamespaced");
   }
+  if (values["nmi-port"] === values["hand-over-port"])
+    errors.push(`--hand-over-port: ${values["nmi-port"]} is --nmi-port as well; give another one`);
+  if (values["host-network-allow"].length > 0 && !values["intercept-host-network"])
+    errors.push("--host-network-allow: has no effect without --intercept-host-network; add that");
+  if (values["startup-canary"] && values["startup-taint"] === "")
+    errors.push("--startup-canary: there is no taint that could wait for it; add --startup-taint");
   if (values["nmi-port"] === 0)
     errors.push("--nmi-port: 0 is not a port that rules can lead to; give a fixed one, as 2579");
   return errors;
@@ -124,6 +146,15 @@ function toConfig(
     imdsRate: values["imds-rate"],
     imdsConcurrency: values["imds-concurrency"],
     drainMs: values["drain-timeout"],
+    stateDir: values["state-dir"] || undefined,
+    handOverPort: values["hand-over-port"],
+    probeSocket: values["probe-socket"] || undefined,
+    cniCacheDir: values["cni-cache-dir"] || undefined,
+    cniConfigDir: values["cni-config-dir"],
+    blockWireServer: values["block-wireserver"],
+    hostNetworkAllow: values["intercept-host-network"] ? values["host-network-allow"] : undefined,
+    startupTaint: values["startup-taint"] || undefined,
+    startupCanary: values["startup-canary"],
     logFormat: values["log-format"],
     verbosity: values.v,
   });

@@ -3,9 +3,11 @@ import {
   choiceFlag,
   durationFlag,
   integerFlag,
+  listFlag,
   LOGGING_FLAGS,
   portFlag,
   stringFlag,
+  TRACING_FLAGS,
 } from "@podid/service";
 
 /** Every flag of aad-pod-identity's NMI with its default, then podid's own. */
@@ -50,8 +52,7 @@ export const FLAGS = {
   }),
   enableProfile: booleanFlag({
     default: false,
-    help: "Go's pprof.",
-    ignored: "podid is not a Go program; use the metrics, or node's own --inspect.",
+    help: "Serve CPU and allocation profiles, in V8's formats, on 127.0.0.1:6060.",
   }),
   enableScaleFeatures: booleanFlag({
     default: true,
@@ -128,11 +129,70 @@ export const FLAGS = {
     default: "",
     help: "ServiceAccount of MIC in --MICNamespace; its pods talk to IMDS as the node does.",
   }),
+  "host-token": choiceFlag({
+    default: "on",
+    choices: ["on", "off", "unix"],
+    help: "Who may ask /host/token for a pod's token. on: processes of the host, over its loopback address; unix: whoever may open the socket of --host-token-socket.",
+  }),
+  "host-token-socket": stringFlag({
+    default: "/run/podid/host-token.sock",
+    help: "Unix socket for --host-token=unix; only NMI's own user may open it.",
+  }),
+  "allow-scheduled-events-approval": booleanFlag({
+    default: false,
+    help: "Let pods POST to /metadata/scheduledevents, by which they approve maintenance of their node.",
+  }),
+  "audit-log": stringFlag({
+    default: "stdout",
+    help: "Where the audit goes, JSON lines about who got or was refused which token: stdout, a file's path, or off.",
+  }),
   "drain-timeout": durationFlag({
     default: 2_000,
     min: 0,
     max: 75_000,
     help: "How long running requests may take after SIGTERM before they are told to try again.",
   }),
+  "state-dir": stringFlag({
+    default: "",
+    help: "Directory of root's own on the node, as /run/podid, where a node agent and its successor meet on an upgrade; empty: they do not.",
+  }),
+  "hand-over-port": portFlag({
+    default: 2580,
+    help: "Port to listen on while another process holds --nmi-port; if that is taken as well, any.",
+  }),
+  "probe-socket": stringFlag({
+    default: "",
+    env: "NMI_PROBE_SOCKET",
+    help: "Unix socket in the pod's own volume that nmi probe asks; empty: none.",
+  }),
+  "cni-cache-dir": stringFlag({
+    default: "/var/lib/cni/results",
+    help: "Where the container runtime writes down which pod got which address; read if it exists, empty: not.",
+  }),
+  "cni-config-dir": stringFlag({
+    default: "/etc/cni/net.d",
+    help: "The node's network configuration, searched for kubenet; may be absent.",
+  }),
+  "block-wireserver": booleanFlag({
+    default: false,
+    help: "Refuse pods Azure's WireServer, 168.63.129.16 on ports 80 and 32526.",
+  }),
+  "intercept-host-network": booleanFlag({
+    default: false,
+    help: "Refuse the metadata service to processes in the node's own network, but for --host-network-allow; needs control groups v2.",
+  }),
+  "host-network-allow": listFlag({
+    default: [],
+    help: "Control groups v2 whose processes still reach the metadata service, as system.slice/kubelet.service; NMI's own is added.",
+  }),
+  "startup-taint": stringFlag({
+    default: "",
+    help: "Key of a taint to take off this node once NMI is ready; new nodes have it so that no workload comes first.",
+  }),
+  "startup-canary": booleanFlag({
+    default: false,
+    help: "Take the taint off only after a request of some pod of this node has arrived here.",
+  }),
+  ...TRACING_FLAGS,
   ...LOGGING_FLAGS,
 } as const;

@@ -1,6 +1,7 @@
 import { userAgent } from "@podid/crd-types";
 import { systemClock } from "@podid/imds-proxy";
-import { NodeRules, systemExec } from "@podid/iptables";
+import { guardRules, NodeRules, planRestore, systemExec } from "@podid/iptables";
+import type { RuleOptions } from "@podid/iptables";
 import { transportFromKubeConfig } from "@podid/kube";
 import { loadNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { createLogger, renderHelp, runMain } from "@podid/service";
@@ -8,15 +9,17 @@ import type { Logger } from "@podid/service";
 import { readCommand } from "./config.ts";
 import type { Config } from "./config.ts";
 import { FLAGS } from "./flags.ts";
+import { NodeLock } from "./hand-over/node-lock.ts";
 import { KUBENET_REFUSAL, usesKubenet } from "./kubenet.ts";
 import { startNmi } from "./nmi.ts";
+import { addLinkLocal, removeLinkLocal } from "./node/link-local.ts";
 import { allowRouteLocalnet } from "./route-localnet.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "./version.ts";
 
 const PROGRAM = {
-  usage: "nmi [flags] | nmi cleanup [flags]",
+  usage: "nmi [flags] | nmi cleanup [flags] | nmi guard [print] [flags] | nmi probe [--live] --probe-socket=PATH",
   summary:
-    "Serves each pod of this node the tokens of its own Azure identities. `nmi cleanup` takes its iptables rules out of the node.",
+    "Serves each pod of this node the tokens of its own Azure identities. `nmi cleanup` takes its iptables rules out of the node; `nmi guard` puts only those in that refuse pods the metadata service, and with `print` writes them for iptables-restore --noflush; `nmi probe` says whether the node agent behind that socket is ready, or alive.",
 };
 
 runMain(async (signal) => {
@@ -38,9 +41,12 @@ runMain(async (signal) => {
         verbosity: command.config.verbosity,
       });
       await nodeRules(command.config, log).remove();
+      await removeLinkLocal(command.config.listenAddress);
       log.info({}, "removed the iptables rules of NMI");
       return 0;
     }
+    case "guard":
+      return guard(command.config, command.print);
     case "run":
       return run(command.config, signal);
   }
@@ -70,22 +76,44 @@ async function run(config: Config, signal: AbortSignal): Promise<number> {
     log.info({}, "set net.ipv4.conf.all.route_localnet=1, which redirects to a loopback address need");
 
   const rules = nodeRules(config, log);
+  const lock = new NodeLock();
   try {
-    return await serve(config, log, rules, signal);
+    if (await addLinkLocal(config.listenAddress))
+      log.info({ address: config.listenAddress }, "added the address to listen on to the loopback interface");
+    return await serve(config, log, rules, lock, signal);
   } catch (error) {
     // A node agent that cannot serve must not leave the way to IMDS open either.
     log.error(
       { error: error instanceof Error ? error.message : String(error) },
       "NMI cannot start; putting the rules in nevertheless, so that no pod reaches the metadata service",
     );
-    await rules
-      .ensure()
+    // Unless another node agent keeps them.
+    await lock
+      .acquire()
+      .then((alone) => (alone ? rules.ensure() : undefined))
       .catch((failure: unknown) => log.error({ error: String(failure) }, "the iptables rules could not be put in"));
     return 1;
   }
 }
 
-async function serve(config: Config, log: Logger, rules: NodeRules, signal: AbortSignal): Promise<number> {
+async function guard(config: Config, print: boolean): Promise<number> {
+  if (print) {
+    process.stdout.write(planRestore(guardRules(ruleOptions(config)), new Map())?.text ?? "");
+    return 0;
+  }
+  const log = createLogger({ component: "nmi", format: config.logFormat, verbosity: config.verbosity });
+  await nodeRules(config, log).ensureGuard();
+  log.info({}, "the rules that refuse pods the metadata service are in");
+  return 0;
+}
+
+async function serve(
+  config: Config,
+  log: Logger,
+  rules: NodeRules,
+  lock: NodeLock,
+  signal: AbortSignal,
+): Promise<number> {
   const agent = userAgent({
     component: "NMI",
     version: VERSION,
@@ -94,7 +122,15 @@ async function serve(config: Config, log: Logger, rules: NodeRules, signal: Abor
     custom: config.userAgentSuffix,
   });
   const transport = transportFromKubeConfig(loadNodeKubeConfig(config.kubeconfig), { userAgent: agent });
-  const nmi = await startNmi(config, { transport, rules, log, clock: systemClock, random: Math.random });
+  const nmi = await startNmi(config, {
+    transport,
+    rules,
+    lock,
+    log,
+    clock: systemClock,
+    random: Math.random,
+    onUninstalled: () => removeLinkLocal(config.listenAddress),
+  });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   log.info({}, `received ${String(signal.reason)}, shutting down`);
   await nmi.stop();
@@ -104,16 +140,17 @@ async function serve(config: Config, log: Logger, rules: NodeRules, signal: Abor
 }
 
 function nodeRules(config: Config, log: Logger): NodeRules {
-  return new NodeRules({
-    exec: systemExec,
-    log,
-    rules: {
-      metadataIp: config.metadataIp,
-      metadataPort: config.metadataPort,
-      targetIp: ruleTarget(config),
-      targetPort: config.port,
-    },
-  });
+  return new NodeRules({ exec: systemExec, log, rules: ruleOptions(config) });
+}
+
+function ruleOptions(config: Config): RuleOptions {
+  return {
+    metadataIp: config.metadataIp,
+    metadataPort: config.metadataPort,
+    targetIp: ruleTarget(config),
+    targetPort: config.port,
+    blockWireServer: config.blockWireServer,
+  };
 }
 
 /** A wildcard is no address that packets can be redirected to; upstream's rules led to loopback then. */

@@ -2,9 +2,8 @@ import {
   FairLimiter,
   HttpImdsClient,
   ImdsForwarder,
-  imdsProxy,
-  imdsServerOptions,
   ImdsSource,
+  normalizeAddress,
   TokenBroker,
   TokenService,
 } from "@podid/imds-proxy";
@@ -14,20 +13,33 @@ import { ResourceClient, RESOURCES } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { startMetrics, startProbes } from "@podid/service";
 import type { Checks, Endpoint, Logger } from "@podid/service";
-import Fastify from "fastify";
 import { ClusterDirectory } from "./cluster-directory.ts";
 import type { Config } from "./config.ts";
 import { logExchange } from "./exchange-log.ts";
+import { HttpDoors } from "./hand-over/http-door.ts";
+import type { HttpDoorOptions } from "./hand-over/http-door.ts";
+import { LateEndpoint } from "./hand-over/late-endpoint.ts";
+import { MeetingPoint } from "./hand-over/meeting-point.ts";
+import { UNCONTESTED } from "./hand-over/node-lock.ts";
+import type { Lock } from "./hand-over/node-lock.ts";
+import { Presence } from "./hand-over/presence.ts";
+import { openProbeSocket } from "./hand-over/probe-socket.ts";
 import { NmiMetrics } from "./metrics.ts";
 import { mayCall, nodePod } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
+import { StartupTaint } from "./node/startup-taint.ts";
 import { Reflectors } from "./reflectors.ts";
-import { RulesKeeper } from "./rules-keeper.ts";
 import { UninstallMark } from "./uninstall-mark.ts";
 
 export interface NmiPorts {
   readonly transport: KubeTransport;
-  readonly rules: Pick<NodeRules, "ensure" | "remove">;
+  readonly rules: Pick<NodeRules, "ensure" | "remove" | "change">;
+  /** Which process of this node writes the rules; absent: this one. */
+  readonly lock?: Lock;
+  /** Called before each look at the rules. @returns chains to be filled anew */
+  readonly rewrite?: () => Promise<ReadonlySet<string>>;
+  /** Called after the rules were removed because podid is being uninstalled. */
+  readonly onUninstalled?: () => Promise<void>;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: () => number;
@@ -44,7 +56,8 @@ export interface Nmi {
   stop(): Promise<void>;
 }
 
-const MAX_CONNECTIONS = 16_384;
+/** For the answer of a request that waited as long as it may. */
+const PATIENCE_MS = 5_000;
 /** IMDS allows five requests a second and machine outside its identity endpoint, and others on the node ask too. */
 const METADATA_RATE = 5;
 const METADATA_CONCURRENCY = 4;
@@ -58,6 +71,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   const metadataLimiter = new FairLimiter({ clock, ratePerSecond: METADATA_RATE, concurrency: METADATA_CONCURRENCY });
   const forwarder = new ImdsForwarder({ client, tokenLimiter, metadataLimiter });
   const broker = new TokenBroker({ clock, random, limiter: tokenLimiter, cache: config.tokenCache });
+  const doors = new HttpDoors();
   const directory = new ClusterDirectory({
     clock,
     mode: config.mode,
@@ -67,6 +81,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
         ? undefined
         : { namespace: config.micNamespace, serviceAccount: config.micServiceAccount },
     onIdentityGone: (uid) => broker.invalidate(uid),
+    onAddressInDoubt: (address) => doors.closeFrom(address),
     confirm: (pod, address) => confirmOwner(pods, pod, address, clock.wallMs()),
     unsynced: () => watches.unsynced(),
   });
@@ -90,36 +105,21 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     sources: { 0: metrics.measured(new ImdsSource({ client, clock }), () => clock.monotonicMs()) },
     rules: config,
   });
-  const keeper = new RulesKeeper({
-    rules: ports.rules,
-    clock,
-    intervalMs: config.rulesIntervalMs,
-    log,
-    onRepair: () => metrics.ruleRepair(),
-  });
+  const taint =
+    config.startupTaint === undefined
+      ? undefined
+      : new StartupTaint({
+          nodes: new ResourceClient(transport, RESOURCES.nodes),
+          node: config.node,
+          key: config.startupTaint,
+          clock,
+          log,
+          ready: () => notReady().length === 0,
+          canary: config.startupCanary,
+        });
 
   let stopping = false;
-  const ready: Checks = {
-    rules: () => keeper.problem,
-    caches: () => watches.unsynced(),
-    serving: () => (stopping ? "shutting down" : undefined),
-  };
-  const notReady = (): readonly string[] =>
-    Object.entries(ready).flatMap(([name, check]) => (check() === undefined ? [] : [`${name}: ${check()}`]));
-
-  const probes = await startProbes({
-    port: config.probePort,
-    healthz: () => (keeper.problem === undefined ? "Active" : "Not Active"),
-    live: {},
-    ready,
-  });
-  log.info({}, `initialized health probe on port ${probes.port}`);
-  const scrape = await startMetrics({ port: config.metricsPort, registry: metrics.registry });
-  log.info({}, `registered and exported metrics on port ${scrape.port}`);
-  watches.start();
-
-  const app = Fastify(imdsServerOptions());
-  await app.register(imdsProxy, {
+  const proxy: HttpDoorOptions["proxy"] = {
     tokens,
     forwarder,
     rules: {
@@ -129,36 +129,83 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     observe: (exchange) => {
       metrics.exchange(exchange);
       logExchange(log, exchange);
+      if (taint !== undefined && directory.owner(normalizeAddress(exchange.remote)).kind === "pod") taint.arrived();
     },
-    closing: () => stopping,
     onError: (error) =>
       log.error({ error: error instanceof Error ? error.stack : String(error) }, "a request failed because of a bug"),
+  };
+  const presence = new Presence({
+    rules: ports.rules,
+    lock: ports.lock ?? UNCONTESTED,
+    meetingPoint: config.stateDir === undefined ? undefined : new MeetingPoint({ directory: config.stateDir }),
+    openDoor: async (port) => {
+      const door = await doors.open({ host: config.listenAddress, port, proxy });
+      log.info({}, `listening on ${config.listenAddress}:${door.port}`);
+      return door;
+    },
+    port: config.port,
+    handOverPort: config.handOverPort,
+    rulesIntervalMs: config.rulesIntervalMs,
+    clock,
+    log,
+    unprepared: () => watches.unsynced(),
+    onRepair: () => metrics.ruleRepair(),
+    ...(ports.rewrite && { rewrite: ports.rewrite }),
+    exportTokens: () => broker.export(),
+    importTokens: (snapshot) => log.info({ tokens: broker.import(snapshot) }, "took over tokens"),
   });
-  app.server.maxConnections = MAX_CONNECTIONS;
-  await app.listen({ host: config.listenAddress, port: config.port });
-  const address = app.server.address();
-  const port = typeof address === "object" && address !== null ? address.port : config.port;
-  log.info({}, `listening on ${config.listenAddress}:${port}`);
-  await keeper.start();
+
+  const ready: Checks = {
+    rules: () => presence.problem,
+    caches: () => watches.unsynced(),
+    serving: () => (stopping ? "shutting down" : undefined),
+  };
+  const notReady = (): readonly string[] =>
+    Object.entries(ready).flatMap(([name, check]) => (check() === undefined ? [] : [`${name}: ${check()}`]));
+
+  const healthz = (): string => (presence.problem === undefined ? "Active" : "Not Active");
+  const probes = await LateEndpoint.open({
+    name: "probes",
+    open: () => startProbes({ port: config.probePort, healthz, live: {}, ready }),
+    clock,
+    log,
+  });
+  log.info({}, `initialized health probe on port ${probes.port}`);
+  const scrape = await LateEndpoint.open({
+    name: "metrics",
+    open: () => startMetrics({ port: config.metricsPort, registry: metrics.registry }),
+    clock,
+    log,
+  });
+  log.info({}, `registered and exported metrics on port ${scrape.port}`);
+  const ownProbes =
+    config.probeSocket === undefined ? undefined : await openProbeSocket(config.probeSocket, { live: {}, ready });
+  watches.start();
+  taint?.start();
+
+  await presence.start();
 
   return {
-    port,
+    get port() {
+      return presence.port;
+    },
     probes,
     metrics: scrape,
     notReady,
     async stop() {
       stopping = true;
-      await keeper.stop();
-      if (mark.set) {
-        log.warn({}, "podid is being uninstalled: removing the iptables rules");
-        await ports.rules.remove();
-      }
-      const drain = clock.setTimeout(() => tokens.drain(), config.drainMs);
-      await app.close();
-      drain.cancel();
+      await taint?.stop();
+      const uninstalling = mark.set;
+      await presence.stop({
+        uninstalling,
+        drain: () => tokens.drain(),
+        drainMs: config.drainMs,
+        patientMs: config.maxWaitMs + PATIENCE_MS,
+      });
+      if (uninstalling) await ports.onUninstalled?.();
       client.close();
       await watches.stop();
-      await Promise.all([probes.close(), scrape.close()]);
+      await Promise.all([probes.close(), scrape.close(), ownProbes?.close()]);
     },
   };
 }

@@ -9,6 +9,8 @@ export interface RulesKeeperOptions {
   readonly intervalMs: number;
   readonly log: Log;
   readonly onRepair?: () => void;
+  /** Chains that have to be filled anew although their text is right. */
+  readonly rewrite?: () => Promise<ReadonlySet<string>>;
 }
 
 const FIRST_RETRY_MS = 1_000;
@@ -20,7 +22,7 @@ export class RulesKeeper {
   #problem: string | undefined = "the rules are not in yet";
   #failures = 0;
   #installed = false;
-  #stopped = false;
+  #stopped = true;
   #timer: { cancel(): void } | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -33,10 +35,22 @@ export class RulesKeeper {
     return this.#problem;
   }
 
-  /** Resolves after the first attempt, whatever came of it. */
+  /** Resolves after the first attempt, whatever came of it. May follow {@link stop}. */
   start(): Promise<void> {
-    this.#running = this.#attempt();
+    this.#stopped = false;
+    return this.look();
+  }
+
+  /** Looks now rather than in the interval; whatever came of it is in {@link problem}. */
+  look(): Promise<void> {
+    this.#timer?.cancel();
+    this.#running = this.#running.then(() => this.#attempt());
     return this.#running;
+  }
+
+  /** The next change of the rules is ours, no repair. */
+  expectChange(): void {
+    this.#installed = false;
   }
 
   /** Waits for an attempt under way; leaves the rules in. */
@@ -47,11 +61,13 @@ export class RulesKeeper {
   }
 
   async #attempt(): Promise<void> {
-    const { rules, log, intervalMs, onRepair } = this.#options;
+    const { rules, log, intervalMs, onRepair, rewrite } = this.#options;
     let nextMs = intervalMs;
+    if (this.#stopped) return;
     try {
-      const { changed } = await rules.ensure();
-      if (changed && this.#installed) {
+      const stale = await rewrite?.();
+      const { changed } = await rules.ensure(stale === undefined ? {} : { rewrite: stale });
+      if (changed && this.#installed && (stale?.size ?? 0) === 0) {
         log.warn({}, "the iptables rules were changed by somebody else and have been repaired");
         onRepair?.();
       }
@@ -64,8 +80,7 @@ export class RulesKeeper {
       log.error({ error: this.#problem, retryInMs: nextMs }, "the iptables rules could not be put in");
     }
     if (this.#stopped || nextMs === 0) return;
-    this.#timer = this.#options.clock.setTimeout(() => {
-      this.#running = this.#attempt();
-    }, nextMs);
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.setTimeout(() => void this.look(), nextMs);
   }
 }

@@ -89,6 +89,7 @@ export class NodeHarness {
             ? Promise.resolve({ changed: true })
             : Promise.reject(this.rules.failure);
         },
+        change: () => undefined,
         remove: () => Promise.resolve(void this.rules.removed++),
       },
     });
