@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { API_VERSION, CUSTOM_RESOURCE_DEFINITIONS } from "@podid/crd-types";
+import { API_VERSION, CUSTOM_RESOURCE_DEFINITIONS, READINESS_GATE } from "@podid/crd-types";
 import type { AzureAssignedIdentity } from "@podid/crd-types";
 import { KubeError, requestServiceAccountToken, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
 import type { KubeObject, KubeTransport, Resource } from "@podid/kube";
@@ -151,7 +151,11 @@ export class RightsCluster {
     const pods = this.of(RESOURCES.pods);
     await pods.create({
       metadata: { name: o.name, namespace: o.namespace, labels: { aadpodidbinding: o.selector } },
-      spec: { nodeName: o.node, containers: [{ name: "main", image: "registry.example/pause:1" }] },
+      spec: {
+        nodeName: o.node,
+        readinessGates: [{ conditionType: READINESS_GATE }],
+        containers: [{ name: "main", image: "registry.example/pause:1" }],
+      },
     });
     await pods.patch(o.name, o.namespace, {
       type: "merge",
@@ -170,6 +174,21 @@ export class RightsCluster {
     return (items as unknown as AzureAssignedIdentity[])
       .map(({ metadata, spec, status }) => `${metadata.namespace}/${spec.pod}: ${status?.status}`)
       .sort();
+  }
+
+  /** `kind namespace/name: reason` of every condition that MIC writes. */
+  async reasons(): Promise<string[]> {
+    const told: string[] = [];
+    for (const resource of [RESOURCES.pods, RESOURCES.azureIdentities, RESOURCES.azureIdentityBindings]) {
+      for (const { metadata, ...object } of (await this.of(resource).list()).items) {
+        const { conditions = [] } = (object["status"] ?? {}) as { conditions?: { type: string; reason?: string }[] };
+        const ours = conditions.find(
+          ({ type }) => type === READINESS_GATE || (type === "Ready" && resource.group !== ""),
+        );
+        if (ours !== undefined) told.push(`${resource.kind} ${metadata.namespace}/${metadata.name}: ${ours.reason}`);
+      }
+    }
+    return told;
   }
 
   /** Whether something of that name is there. */

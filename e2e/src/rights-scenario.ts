@@ -105,6 +105,14 @@ export class RightsScenario {
     const onLeaving = LEAVING.map(({ node }) => `default/on-${node}`);
     await this.#untilAssigned([...onLeaving, "default/one", "team-a/two"]);
     for (const workload of WORKLOADS) await this.#token(workload.address);
+    await until("pods, identities and bindings say so", async () => {
+      const reasons = new Set(await cluster.reasons());
+      return WORKLOADS.every(({ namespace, name }) =>
+        ["Pod", "AzureIdentity", "AzureIdentityBinding"].every((kind) =>
+          reasons.has(`${kind} ${namespace}/${name}: Assigned`),
+        ),
+      );
+    });
 
     // The same name on the same node again: the event is counted up, and the address has changed hands.
     for (const workload of WORKLOADS) await cluster.deletePod(workload);

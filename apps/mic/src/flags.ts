@@ -102,6 +102,11 @@ export const MIC_FLAGS = {
   ...TRACING_FLAGS,
   "probe-host": stringFlag({ default: "", help: "Address that probes and metrics listen on; empty: all." }),
   "dry-run": booleanFlag({ default: false, help: "Log what would be attached and detached, and write nothing." }),
+  "detach-delay": durationFlag({
+    default: 0,
+    max: 24 * 60 * MINUTE,
+    help: "How long an identity that no pod needs any more stays attached, for instance between the runs of a CronJob. Begins anew when another MIC leads; does not hold what no AzureIdentity names any more.",
+  }),
   "adopt-upstream": choiceFlag({
     default: "all",
     choices: ["all", "assigned", "none"],

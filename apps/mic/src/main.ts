@@ -8,6 +8,7 @@ import { MIC_FLAGS } from "./flags.ts";
 import { MicMetrics } from "./metrics.ts";
 import { Mic } from "./mic.ts";
 import { parseOptions } from "./options.ts";
+import { ownIssuer } from "./status/service-account-issuer.ts";
 import { BUILD } from "./build.ts";
 
 const SUMMARY =
@@ -67,6 +68,7 @@ runMain(async (signal) => {
       log,
       clock: systemClock,
       random: Math.random,
+      issuer: ownIssuer,
     },
     settings,
   );

@@ -31,6 +31,8 @@ export interface MicPorts {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Issuer of the cluster's ServiceAccount tokens, if known. */
+  readonly issuer?: () => string | undefined;
 }
 
 /** With less of the lease left than this nothing new is begun: a request must reach its server before another may lead. */

@@ -73,6 +73,7 @@ export function parseOptions(
     adoptUpstream: flags["adopt-upstream"],
     namespace,
     createDeleteBatch: flags.createDeleteBatch,
+    detachDelayMs: flags["detach-delay"],
     reconcileIntervalMs: flags["identity-assignment-reconcile-interval"],
     syncRetryMs: flags.syncRetryDuration,
     trustMs: Math.min(30_000, flags["identity-assignment-reconcile-interval"]),
