@@ -1,9 +1,13 @@
 import { AzureArm, AzureIdentityDirectory } from "@podid/azure-assigner/azure";
 import { userAgent } from "@podid/crd-types";
-import { systemClock, transportFromKubeConfig } from "@podid/kube";
+import { pacedTransport, RequestRate, systemClock, transportFromKubeConfig } from "@podid/kube";
+import type { KubeTransport } from "@podid/kube";
 import { loadKubeConfig } from "@podid/kube/kubeconfig";
 import { createLogger, renderHelp, runMain, startMetrics, startProbes, startTracing } from "@podid/service";
 import { createCredential } from "./cloud/credential.ts";
+import { runDrain } from "./drain/drain-command.ts";
+import { drainableTransport } from "./drain/drainable-transport.ts";
+import { Lifecycle } from "./drain/lifecycle.ts";
 import { MIC_FLAGS } from "./flags.ts";
 import { MicMetrics } from "./metrics.ts";
 import { Mic } from "./mic.ts";
@@ -15,6 +19,7 @@ const SUMMARY =
   "Attaches the AzureIdentities that pods need to their VMs and scale sets, and detaches what it attached when no pod needs it any more.";
 
 runMain(async (signal) => {
+  if (process.argv[2] === "drain") return runDrain(process.argv.slice(3), signal);
   const parsed = parseOptions(process.argv.slice(2), process.env);
   switch (parsed.kind) {
     case "version":
@@ -49,14 +54,19 @@ runMain(async (signal) => {
 
   const agent = userAgent({ component: "MIC", ...BUILD, custom: flags["custom-user-agent"] });
   const kubeConfig = loadKubeConfig(flags.kubeconfig || undefined);
-  const transport = transportFromKubeConfig(kubeConfig, { userAgent: agent });
+  const transport = paced(transportFromKubeConfig(kubeConfig, { userAgent: agent }), flags.clientQps);
+  if (flags.clientQps > 0) {
+    const burst = Math.max(1, Math.trunc(flags.clientQps));
+    log.info({}, `client QPS set to: ${flags.clientQps}. Burst to: ${burst}`);
+  }
   const leases = transportFromKubeConfig(kubeConfig, { userAgent: agent });
   const endpoint = cloud.resourceManager.replace(/\/+$/, "");
   const credential = createCredential(cloudConfig, cloud);
   const metrics = new MicMetrics();
+  const lifecycle = new Lifecycle({ transport, namespace: settings.namespace, log });
   const mic = new Mic(
     {
-      transport,
+      transport: drainableTransport(transport, lifecycle),
       leases,
       arm: new AzureArm(credential, {
         endpoint,
@@ -77,20 +87,28 @@ runMain(async (signal) => {
     ...host,
     port: flags["http-probe-port"],
     healthz: () => mic.healthz(),
-    live: {},
+    live: mic.live,
     ready: mic.ready,
   });
   const scrape = await startMetrics({ ...host, port: flags["prometheus-port"], registry: metrics.registry });
   log.info({ port: probes.port }, `initialized health probe on port ${probes.port}`);
   log.info({ port: scrape.port }, `registered and exported metrics on port ${scrape.port}`);
 
+  lifecycle.start();
   mic.start();
   await new Promise<void>((resolve) => {
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
   log.info({}, "shutting down");
   await mic.stop();
+  await lifecycle.stop();
   await Promise.all([probes.close(), scrape.close(), tracing.close()]);
   await Promise.all([transport.close(), leases.close()]);
   return 0;
 });
+
+/** As upstream's client: that many requests per second, and at most as many at once after a quiet time. */
+function paced(transport: KubeTransport, qps: number): KubeTransport {
+  if (qps === 0) return transport;
+  return pacedTransport(transport, new RequestRate({ perSecond: qps, burst: Math.max(1, Math.trunc(qps)) }));
+}
