@@ -1,5 +1,6 @@
 import { Assigner, GuardedArm, GuardedDirectory } from "@podid/azure-assigner";
-import type { Arm, AssignerLimits, IdentityDirectory } from "@podid/azure-assigner";
+import type { Arm, AssignerLimits, BudgetLimits, GuardState, IdentityDirectory } from "@podid/azure-assigner";
+import type { NodeGroup } from "@podid/crd-types";
 import { listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
@@ -14,6 +15,7 @@ import { Lingering } from "./groups/lingering.ts";
 import { Observations } from "./groups/observation.ts";
 import { Protection } from "./groups/protection.ts";
 import { MeteredArm } from "./metered-arm.ts";
+import { Reconciler } from "./reconcile/reconciler.ts";
 import type { MicMetrics } from "./metrics.ts";
 import { PodGates } from "./status/pod-gates.ts";
 import { summarise } from "./status/scope-summary.ts";
@@ -37,6 +39,8 @@ export interface TermSettings {
   /** Client ids, in any casing. */
   readonly protectedClientIds: readonly string[];
   readonly assignerLimits?: Partial<AssignerLimits>;
+  /** What MIC allows itself of ARM; see the package's DEFAULT_BUDGET. */
+  readonly armBudget?: Partial<BudgetLimits>;
   /** How long an identity that nobody needs any more stays attached; 0 when absent. */
   readonly detachDelayMs?: number;
   readonly statusTiming?: Partial<StatusTiming>;
@@ -64,8 +68,7 @@ const DOUBT_MS = 120_000;
 
 const PAGE_SIZE = 500;
 
-/** Groups that only a ledger knows of are looked at ten a second after a change of leader: ARM's budget is for pods. */
-const LEDGER_SPACING_MS = 100;
+const SHOWN_GROUPS = 20;
 
 /** The work of one term as leader. Nothing of it outlives the term: what another leader did meanwhile must be seen anew. */
 export class Term {
@@ -78,6 +81,10 @@ export class Term {
   readonly #unserved: UnservedPods;
   readonly #statuses: StatusReporter;
   readonly #gates: PodGates;
+  readonly #arm: GuardedArm;
+  readonly #reconciler: Reconciler;
+  /** Above that of every ledger, even if the Lease was deleted and counts anew. */
+  #epoch = 0;
   readonly #stopped = new AbortController();
   /** Wall-clock milliseconds. */
   #doubtUntil = Infinity;
@@ -101,7 +108,11 @@ export class Term {
     const lingering = new Lingering({ delayMs: settings.detachDelayMs ?? 0, now: () => clock.now() });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
-    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics), { clock });
+    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics), {
+      clock,
+      ...(settings.armBudget !== undefined && { budget: settings.armBudget }),
+    });
+    this.#arm = arm;
     const assigner = new Assigner({
       arm,
       gate: arm,
@@ -120,10 +131,19 @@ export class Term {
       lingering,
       log,
       clock,
-      random,
-      epoch: ports.epoch,
+      epoch: () => this.#epoch,
       fenced,
       onSeen: (key) => this.#books.add(key),
+    });
+    this.#reconciler = new Reconciler({
+      groups: () => this.#reconcilable(),
+      list: (scope, signal) => arm.list(scope, signal),
+      look: (key) => this.#arms.add(key),
+      turn: (key) => attacher.turn(key),
+      compare: (key, state, turn) => attacher.compare(key, state, turn),
+      intervalMs: settings.reconcileIntervalMs,
+      clock,
+      log,
     });
     const bookkeeper = new Bookkeeper({
       world,
@@ -177,21 +197,37 @@ export class Term {
     return { assigned_identities: this.#books.depth, arm: this.#arms.depth };
   }
 
+  /** What stands between us and ARM, for metrics. */
+  get armState(): GuardState {
+    return this.#arm.state;
+  }
+
+  /** How many identities the fullest VMs and scale sets hold, by name; the rest would be too many series. */
+  get fullestGroups(): Readonly<Record<string, number>> {
+    const counts = [...this.#observations.entries()].map(
+      ([key, { attached }]) => [this.#ports.world.scope(key).group?.name ?? key, attached.size] as const,
+    );
+    return Object.fromEntries(counts.toSorted(([, a], [, b]) => b - a).slice(0, SHOWN_GROUPS));
+  }
+
   /** Reads the ledgers, then works until {@link stop}. */
   async start(): Promise<void> {
     const { world, clock, log } = this.#ports;
     const groups = await this.#readStored();
     if (groups === undefined) return;
+    this.#epoch = Math.max(this.#ports.epoch(), this.#ledgers.highestEpoch + 1);
     this.#doubtUntil = clock.now() + DOUBT_MS;
     this.#unsubscribe = world.onChange((key) => this.#changed(key));
     for (const group of groups) world.knowGroup(group);
     for (const key of world.busyScopes()) this.#books.add(key);
-    for (const [index, group] of groups.entries()) this.#arms.addAfter(group.key, 1 + index * LEDGER_SPACING_MS);
+    // What a former leader may still have under way is looked at before everything else.
+    for (const key of this.#ledgers.unfinished()) this.#arms.add(key);
     this.#books.start();
     this.#arms.start();
     this.#unserved.start();
     this.#statuses.start();
     this.#gates.start();
+    this.#reconciler.start();
     const sweep = (): void => {
       for (const key of world.busyScopes()) this.#books.add(key);
       this.#unserved.lookAtAll();
@@ -209,6 +245,7 @@ export class Term {
     this.#unsubscribe?.();
     this.#unserved.stop();
     this.#sweep?.cancel();
+    this.#reconciler.stop();
     await Promise.all([
       this.#arms.stop({ graceMs: 0 }),
       this.#books.stop({ graceMs: 2000 }),
@@ -223,6 +260,14 @@ export class Term {
     const scope = this.#ports.world.scope(key);
     if (scope.group !== undefined && scope.nodeNames.length === 0 && this.#ledgers.ownsAnything(key))
       this.#arms.add(key);
+  }
+
+  /** Every VM and scale set with pods to serve, objects to look after, or identities of ours. */
+  #reconcilable(): NodeGroup[] {
+    const { world } = this.#ports;
+    const keys = world.busyScopes();
+    for (const key of this.#ledgers.owners()) keys.add(key);
+    return [...keys].flatMap((key) => world.scope(key).group ?? []);
   }
 
   /** What a former leader left: its ledgers, and its objects, of which our watch may not have told yet. */

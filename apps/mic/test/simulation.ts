@@ -179,8 +179,6 @@ export class Simulation {
       assigner: new Assigner({ arm: this.arm, ledgers: this.ledgers, clock: this.clock }),
       ledgers: this.ledgers,
       adoptUpstream: "all",
-      reconcileIntervalMs: 180_000,
-      random: () => 0.5,
       epoch: () => 1,
       onSeen: (key) => books.add(key),
     });

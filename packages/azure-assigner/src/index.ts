@@ -41,6 +41,7 @@ export {
   settle,
 } from "./ledger.ts";
 export type { Ledger, LedgerEntry, LedgerStore, RunningOperation, StoredLedger } from "./ledger.ts";
+export { isSettled } from "./nothing-to-do.ts";
 export { MAX_ENTRIES_PER_REQUEST, plan } from "./plan.ts";
 export type { IdentityPatch, Plan, PlanInput, PlannedRequest } from "./plan.ts";
 export { DEFAULT_POLL_SCHEDULE, pollDelay } from "./poll-schedule.ts";

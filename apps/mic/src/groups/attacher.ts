@@ -1,4 +1,14 @@
-import type { ArmProblem, Assigner, AssignOutcome, IdentityRef, LedgerStore, Plan } from "@podid/azure-assigner";
+import { isSettled } from "@podid/azure-assigner";
+import type {
+  ArmProblem,
+  Assigner,
+  AssignOutcome,
+  AssignRequest,
+  ComputeState,
+  IdentityRef,
+  LedgerStore,
+  Plan,
+} from "@podid/azure-assigner";
 import type { Clock } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import { clientIdMismatches } from "./client-id-mismatch.ts";
@@ -8,8 +18,9 @@ import { hasFinalizer } from "../assigned/record.ts";
 import type { Scope, World } from "../world.ts";
 import type { ClientIdMismatch } from "./client-id-mismatch.ts";
 import type { Lingering } from "./lingering.ts";
+import { noted } from "./noted.ts";
 import { backoffMs } from "./observation.ts";
-import type { Observation, Observations, Refusal } from "./observation.ts";
+import type { Observation, Observations } from "./observation.ts";
 import type { Protection } from "./protection.ts";
 
 export type AdoptionMode = "all" | "assigned" | "none";
@@ -28,10 +39,6 @@ export interface AttacherOptions {
   readonly adoptUpstream: AdoptionMode;
   readonly forceNamespaced: boolean;
   readonly dryRun: boolean;
-  /** How often every group is compared with what ARM says. */
-  readonly reconcileIntervalMs: number;
-  /** In [0, 1). */
-  readonly random: () => number;
   /** Leader epoch. */
   readonly epoch: () => number;
   /** Why nothing may be written any more. */
@@ -43,12 +50,50 @@ export interface AttacherOptions {
 /** Brings ARM to what a group's pods need and notes what it saw. One call per group at a time. */
 export class Attacher {
   readonly #o: AttacherOptions;
+  /** Raised whenever something is begun or ended with a group, by its key. */
+  readonly #turns = new Map<string, number>();
+  readonly #active = new Set<string>();
 
   constructor(options: AttacherOptions) {
     this.#o = options;
   }
 
   async attach(groupKey: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
+    this.#active.add(groupKey);
+    try {
+      return await this.#attach(groupKey, signal);
+    } finally {
+      this.#active.delete(groupKey);
+      this.#turns.set(groupKey, this.turn(groupKey) + 1);
+    }
+  }
+
+  /** Tells whether anything was done with the group between two moments. */
+  turn(groupKey: string): number {
+    return this.#turns.get(groupKey) ?? 0;
+  }
+
+  /**
+   * Compares a group with what a list of many says of it, which costs no request.
+   * @param turn of the group before the list was asked for: what was done since, the list may not know
+   * @returns false when the group needs a closer look
+   */
+  async compare(groupKey: string, state: ComputeState, turn: number): Promise<boolean> {
+    const { world, ledgers, observations, clock } = this.#o;
+    const scope = world.scope(groupKey);
+    if (scope.group === undefined || this.#o.dryRun) return false;
+    const { ledger } = await ledgers.load(scope.group);
+    // Somebody is looking at it, or has just looked.
+    if (this.#active.has(groupKey) || this.turn(groupKey) !== turn) return true;
+    if (!isSettled(this.#request(scope.key), ledger, state, clock.now())) return false;
+    const owned = new Set(Object.keys(ledger.entries));
+    const outcome = { kind: "converged", state, owned, refused: new Map(), deferred: new Map(), requests: 0 } as const;
+    if (observations.of(groupKey).blocked !== undefined) return false;
+    this.#note(groupKey, outcome, false);
+    return true;
+  }
+
+  async #attach(groupKey: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
     const { world, ledgers, assigner, protection, observations, log } = this.#o;
     const scope = world.scope(groupKey);
     const { group } = scope;
@@ -62,11 +107,9 @@ export class Attacher {
 
     const outcome = await assigner.assign({
       group,
-      desired: () => this.#desired(scope.key),
-      skip: () => this.#skip(scope.key),
-      isProtected: (identity) => protection.isProtected(identity),
+      ...this.#request(scope.key),
+      suspects: () => this.#suspects(scope.key),
       adoptable: () => this.#adoptable(scope),
-      epoch: this.#o.epoch(),
       fenced: this.#o.fenced,
       dryRun: this.#o.dryRun,
       signal,
@@ -77,13 +120,34 @@ export class Attacher {
           `taking over ${keys.length} identities that aad-pod-identity attached to ${group.name}`,
         ),
       onDetaching: (keys) => observations.forget(groupKey, keys),
+      onProgress: (progress) => {
+        this.#note(groupKey, progress, false);
+        this.#o.onSeen(groupKey);
+      },
     });
     if (outcome.problem?.kind === "gone") await this.#machineGone(scope, outcome.problem);
-    else this.#note(groupKey, outcome);
+    else this.#note(groupKey, outcome, true);
     if (outcome.kind === "fenced") return undefined;
     // In a dry run the objects stay as they are: looking at them again would only ask ARM again.
     if (!this.#o.dryRun) this.#o.onSeen(groupKey);
-    return { requeueAfterMs: this.#nextLookMs(groupKey) };
+    return this.#nextLook(groupKey, outcome);
+  }
+
+  #request(groupKey: string): Pick<AssignRequest, "desired" | "skip" | "isProtected" | "epoch"> {
+    const { protection } = this.#o;
+    return {
+      desired: () => this.#desired(groupKey),
+      skip: () => this.#skip(groupKey),
+      isProtected: (identity) => protection.isProtected(identity),
+      epoch: this.#o.epoch(),
+    };
+  }
+
+  /** Refused before, and due: they are tried apart from the others. */
+  #suspects(groupKey: string): string[] {
+    const { observations, clock } = this.#o;
+    const refused = [...observations.of(groupKey).refused];
+    return refused.filter(([, { until }]) => until <= clock.now()).map(([key]) => key);
   }
 
   #desired(groupKey: string): IdentityRef[] {
@@ -145,25 +209,16 @@ export class Attacher {
     return keys;
   }
 
-  #note(groupKey: string, outcome: AssignOutcome): void {
+  #note(groupKey: string, outcome: AssignOutcome, ended: boolean): void {
     const { observations, clock } = this.#o;
     const before = observations.of(groupKey);
-    const now = clock.now();
-    const refused = new Map<string, Refusal>();
-    for (const [key, refusal] of before.refused) if (now < refusal.until) refused.set(key, refusal);
-    for (const [key, problem] of outcome.refused) {
-      const attempts = (before.refused.get(key)?.attempts ?? 0) + 1;
-      refused.set(key, { problem, attempts, until: now + Math.max(problem.retryAfterMs ?? 0, backoffMs(attempts)) });
-    }
-    const observation: Observation = {
-      seenAt: outcome.state === undefined ? before.seenAt : now,
-      attached: outcome.state?.attached ?? before.attached,
-      owned: outcome.state === undefined ? before.owned : outcome.owned,
-      refused,
-      mismatches: this.#mismatches(groupKey, outcome.state?.attached ?? before.attached),
-      ...(outcome.problem !== undefined && { blocked: this.#blocked(before, outcome.problem) }),
-    };
-    observations.set(groupKey, observation);
+    const next = noted(before, outcome, clock.now(), ended);
+    const blocked = outcome.problem === undefined ? undefined : this.#blocked(before, outcome.problem);
+    observations.set(groupKey, {
+      ...next,
+      mismatches: this.#mismatches(groupKey, next.attached),
+      ...(blocked !== undefined && { blocked }),
+    });
   }
 
   #mismatches(groupKey: string, attached: Observation["attached"]): readonly ClientIdMismatch[] {
@@ -200,14 +255,15 @@ export class Attacher {
     });
   }
 
-  #nextLookMs(groupKey: string): number {
-    const { reconcileIntervalMs, random, observations, clock } = this.#o;
+  /** When something is due; the regular look at every group is not this one's business. */
+  #nextLook(groupKey: string, { lookAgainAt }: AssignOutcome): { requeueAfterMs: number } | undefined {
+    const { observations, clock } = this.#o;
     const { blocked, refused } = observations.of(groupKey);
-    const now = clock.now();
-    const dates = [...refused.values()].map(({ until }) => until - now);
-    if (blocked !== undefined) dates.push(blocked.until - now);
-    // Spread, so that the groups of a big cluster do not come all at once.
-    return Math.max(1, Math.min(reconcileIntervalMs * (0.9 + random() / 5), ...dates));
+    const dates = [...refused.values()].map(({ until }) => until);
+    if (blocked !== undefined) dates.push(blocked.until);
+    if (lookAgainAt !== undefined) dates.push(lookAgainAt);
+    if (dates.length === 0) return undefined;
+    return { requeueAfterMs: Math.max(1, Math.min(...dates) - clock.now()) };
   }
 
   #logPlan(name: string, { attach, detach }: Plan): void {

@@ -102,6 +102,22 @@ export class ConfigMapLedgers implements LedgerStore {
     return Object.keys(this.#remembered.get(groupKey)?.stored.ledger.entries ?? {}).length > 0;
   }
 
+  /** Keys of the groups whose ledger, as last seen, owns anything. */
+  owners(): string[] {
+    return [...this.#remembered.keys()].filter((key) => this.ownsAnything(key));
+  }
+
+  /** Keys of the groups with a request of which the end was not written down. */
+  unfinished(): string[] {
+    const isUnfinished = ({ running, entries }: Ledger): boolean =>
+      running !== undefined || Object.values(entries).some(({ state }) => state !== "attached");
+    return [...this.#remembered].filter(([, { stored }]) => isUnfinished(stored.ledger)).map(([key]) => key);
+  }
+
+  get highestEpoch(): number {
+    return Math.max(-1, ...[...this.#remembered.values()].map(({ stored }) => stored.ledger.epoch));
+  }
+
   async #load(group: NodeGroup): Promise<Remembered> {
     const known = this.#remembered.get(group.key);
     if (known !== undefined) return known;

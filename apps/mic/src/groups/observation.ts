@@ -46,6 +46,10 @@ export class Observations {
     this.#byGroup.set(groupKey, { ...before, attached });
   }
 
+  entries(): IterableIterator<[string, Observation]> {
+    return this.#byGroup.entries();
+  }
+
   delete(groupKey: string): void {
     this.#byGroup.delete(groupKey);
   }
