@@ -18,6 +18,8 @@ export interface ClusterDirectoryOptions {
   readonly onIdentityGone: (uid: string) => void;
   /** Told when an address may belong to another pod from now on; who is connected from there is not who comes now. */
   readonly onAddressInDoubt: (address: string) => void;
+  /** Told when a pod is gone. */
+  readonly onPodGone?: (uid: string) => void;
   /** Why the caches say nothing yet; undefined once they do. */
   readonly unsynced: () => string | undefined;
 }
@@ -112,6 +114,7 @@ export class ClusterDirectory implements PodDirectory {
 
   #forgetPod(uid: string): void {
     this.#pods.delete(uid);
+    this.#options.onPodGone?.(uid);
     this.#matcher.deletePod(uid);
   }
 

@@ -1,7 +1,11 @@
-import { parseCommandLine } from "@podid/service";
-import type { CommandLine } from "@podid/service";
+import type { UpstreamWaiting } from "@podid/imds-proxy";
+import { parseCommandLine, tracingSettings } from "@podid/service";
+import type { CommandLine, TracingSettings } from "@podid/service";
 import { isIPv4 } from "node:net";
+import { isAbsolute } from "node:path";
 import { FLAGS } from "./flags.ts";
+import { sourceConfig, sourceProblems } from "./sources/source-config.ts";
+import type { SourceConfig } from "./sources/source-config.ts";
 
 type Values = CommandLine<typeof FLAGS>["values"];
 
@@ -37,6 +41,14 @@ export interface Config {
   readonly imdsRate: number;
   readonly imdsConcurrency: number;
   readonly drainMs: number;
+  readonly upstreamWaiting: UpstreamWaiting | undefined;
+  readonly hostToken: "on" | "off" | "unix";
+  readonly hostTokenSocket: string;
+  readonly approveEvents: boolean;
+  /** `stdout`, `off` or a file's path. */
+  readonly auditLog: string;
+  readonly profile: boolean;
+  readonly tracing: TracingSettings | undefined;
   readonly stateDir: string | undefined;
   readonly handOverPort: number;
   readonly probeSocket: string | undefined;
@@ -47,6 +59,7 @@ export interface Config {
   readonly hostNetworkAllow: readonly string[] | undefined;
   readonly startupTaint: string | undefined;
   readonly startupCanary: boolean;
+  readonly sources: SourceConfig;
   readonly logFormat: "text" | "json";
   readonly verbosity: number;
 }
@@ -75,14 +88,18 @@ export function readCommand(argv: readonly string[], env: Readonly<Record<string
   if (values.version) return { kind: "version" };
   const word = positional.join(" ");
   const oneShot = word === "cleanup" || word === "guard" || word === "guard print";
-  const errors = [...(oneShot ? [] : problems(values, positional)), ...addressProblems(values)];
+  const errors = [...(oneShot ? [] : problems(values, positional, env)), ...addressProblems(values)];
   if (errors.length > 0) return { kind: "errors", errors };
   const config = toConfig(values, given, env);
   if (!oneShot) return { kind: "run", config };
   return word === "cleanup" ? { kind: "cleanup", config } : { kind: "guard", print: word === "guard print", config };
 }
 
-function problems(values: Values, positional: readonly string[]): string[] {
+function problems(
+  values: Values,
+  positional: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): string[] {
   const errors = positional.map(
     (word) => `${JSON.stringify(word)} is no command; give nothing, cleanup, guard, guard print, or probe`,
   );
@@ -97,6 +114,15 @@ function problems(values: Values, positional: readonly string[]): string[] {
     errors.push("--host-network-allow: has no effect without --intercept-host-network; add that");
   if (values["startup-canary"] && values["startup-taint"] === "")
     errors.push("--startup-canary: there is no taint that could wait for it; add --startup-taint");
+  if (values["http-probe-port"] === values["prometheus-port"] && values["prometheus-port"] !== 0)
+    errors.push(`--prometheus-port: ${values["prometheus-port"]} is --http-probe-port as well; give another one`);
+  if (values["host-token"] === "unix" && !isAbsolute(values["host-token-socket"]))
+    errors.push("--host-token-socket: must be an absolute path, as /run/podid/host-token.sock");
+  if (!["stdout", "off"].includes(values["audit-log"]) && !isAbsolute(values["audit-log"]))
+    errors.push(
+      `--audit-log: ${JSON.stringify(values["audit-log"])} is not valid; give stdout, off, or an absolute path`,
+    );
+  errors.push(...tracingSettings(values["otlp-endpoint"], env).errors, ...sourceProblems(values, env));
   if (values["nmi-port"] === 0)
     errors.push("--nmi-port: 0 is not a port that rules can lead to; give a fixed one, as 2579");
   return errors;
@@ -113,8 +139,15 @@ function toConfig(
   given: ReadonlySet<string>,
   env: Readonly<Record<string, string | undefined>>,
 ): Config {
-  const upstreamWaiting = UPSTREAM_WAITING.some((name) => given.has(name));
-  const attempts = values["retry-attempts-for-created"] + values["retry-attempts-for-assigned"];
+  // In managed mode upstream did not wait, and there is nothing to be assigned.
+  const asUpstream = values["operation-mode"] === "standard" && UPSTREAM_WAITING.some((name) => given.has(name));
+  const upstreamWaiting: UpstreamWaiting | undefined = asUpstream
+    ? {
+        createdAttempts: values["retry-attempts-for-created"],
+        assignedAttempts: values["retry-attempts-for-assigned"],
+        intervalSeconds: values["find-identity-retry-interval"],
+      }
+    : undefined;
   const retryAfter = values["set-retry-after-header"];
   return Object.freeze({
     node: values.node,
@@ -137,15 +170,25 @@ function toConfig(
     allowKubenet: values["allow-network-plugin-kubenet"],
     kubeletConfig: values["kubelet-config"],
     userAgentSuffix: values["custom-user-agent"] || undefined,
-    maxWaitMs: upstreamWaiting ? attempts * values["find-identity-retry-interval"] * 1000 : values["max-wait"],
+    maxWaitMs:
+      upstreamWaiting === undefined
+        ? values["max-wait"]
+        : (upstreamWaiting.createdAttempts + upstreamWaiting.assignedAttempts) * upstreamWaiting.intervalSeconds * 1000,
     bindingGraceMs: values["binding-grace"],
     foreignIdentityStatus: values["foreign-identity-status"] === "404" ? 404 : 403,
-    lateStatus: retryAfter ? 503 : upstreamWaiting ? 404 : 504,
+    lateStatus: retryAfter ? 503 : asUpstream ? 404 : 504,
     lateRetryAfter: retryAfter ? 20 : undefined,
     tokenCache: values["token-cache"],
     imdsRate: values["imds-rate"],
     imdsConcurrency: values["imds-concurrency"],
     drainMs: values["drain-timeout"],
+    upstreamWaiting,
+    hostToken: values["host-token"],
+    hostTokenSocket: values["host-token-socket"],
+    approveEvents: values["allow-scheduled-events-approval"],
+    auditLog: values["audit-log"],
+    profile: values.enableProfile,
+    tracing: tracingSettings(values["otlp-endpoint"], env).settings,
     stateDir: values["state-dir"] || undefined,
     handOverPort: values["hand-over-port"],
     probeSocket: values["probe-socket"] || undefined,
@@ -155,6 +198,7 @@ function toConfig(
     hostNetworkAllow: values["intercept-host-network"] ? values["host-network-allow"] : undefined,
     startupTaint: values["startup-taint"] || undefined,
     startupCanary: values["startup-canary"],
+    sources: sourceConfig(values, env),
     logFormat: values["log-format"],
     verbosity: values.v,
   });

@@ -4,11 +4,12 @@ import { identityRecord } from "@podid/matcher";
 import { createLogger } from "@podid/service";
 import { expect, test } from "vitest";
 
-import { logExchange } from "./exchange-log.ts";
+import { ExchangeLog } from "./exchange-log.ts";
+import { LogLimiter } from "./log-limiter.ts";
 
 const PATH = "/metadata/identity/oauth2/token";
 const CLIENT = "11111111-0000-0000-0000-000000000000";
-const pod = { namespace: "default", name: "p", uid: "u" };
+const pod = { namespace: "default", name: "p", uid: "u", serviceAccountName: "default" };
 const identity = identityRecord({ metadata: { namespace: "default", name: "i" }, spec: {} });
 
 function lines(
@@ -22,7 +23,7 @@ function lines(
     verbosity: o.verbosity ?? 0,
     write: (line) => written.push(line),
   });
-  logExchange(log, {
+  new ExchangeLog({ log, limiter: new LogLimiter({ monotonicMs: () => 0 }) }).exchange({
     request: parseRequest({
       method: "GET",
       target: `${PATH}?resource=r${o.query ?? ""}`,

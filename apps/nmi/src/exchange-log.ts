@@ -1,28 +1,53 @@
 import { redactClientId } from "@podid/crd-types";
 import type { Exchange, TokenFacts } from "@podid/imds-proxy";
 import type { Logger } from "@podid/service";
+import type { LogLimiter } from "./log-limiter.ts";
+
+export interface ExchangeLogOptions {
+  readonly log: Logger;
+  readonly limiter: LogLimiter;
+}
 
 /**
  * Upstream's access line, in which users search for `reg.path=`, and the line that says what came of a token request,
  * in upstream's words too. Cached answers and probes are logged from verbosity 1 on only; at thousands a second a line
- * each would cost more than the answers.
+ * each would cost more than the answers. Refusals that repeat themselves are logged now and then.
  */
-export function logExchange(log: Logger, exchange: Exchange): void {
-  const { facts, status } = exchange;
-  const quiet = (facts?.outcome === "token" && facts.cache === "hit") || exchange.refused === "metadata-header";
-  const level = quiet ? "debug" : "info";
-  if (!log.isLevelEnabled(level)) return;
-  log[level](
-    fields(exchange),
-    `status (${status}) took ${Math.round(exchange.durationMs * 1e6)} ns for ${request(exchange)}`,
-  );
-  const line = outcomeLine(exchange);
-  if (line !== undefined) log[level]({}, line);
-  if (facts?.outcome === "token" && (facts.others ?? 0) > 0 && !quiet && !isNamed(exchange)) {
-    log.warn(
-      { pod: podOf(facts), others: facts.others },
-      "several identities match a request that names none; the heaviest binding was used, then the first by namespace and name",
+export class ExchangeLog {
+  readonly #log: Logger;
+  readonly #limiter: LogLimiter;
+
+  constructor({ log, limiter }: ExchangeLogOptions) {
+    this.#log = log;
+    this.#limiter = limiter;
+  }
+
+  exchange(exchange: Exchange): void {
+    const { facts, status, refused } = exchange;
+    const log = this.#log;
+    const quiet = (facts?.outcome === "token" && facts.cache === "hit") || refused === "metadata-header";
+    const level = quiet ? "debug" : "info";
+    if (!log.isLevelEnabled(level)) return;
+    let suppressed = 0;
+    if (status >= 400 && !quiet) {
+      const key = `${refused ?? facts?.reason ?? status}\n${facts?.pod?.uid ?? exchange.remote}`;
+      const admitted = this.#limiter.admit(key);
+      if (admitted === undefined) return;
+      suppressed = admitted;
+    }
+    log[level](
+      { ...fields(exchange), ...(suppressed > 0 && { suppressed }) },
+      `status (${status}) took ${Math.round(exchange.durationMs * 1e6)} ns for ${request(exchange)}`,
     );
+    const line = outcomeLine(exchange);
+    if (line !== undefined) log[level]({}, line);
+    if (exchange.broken !== undefined) log.warn({ why: exchange.broken }, "an answer of IMDS broke off");
+    if (facts?.outcome === "token" && (facts.others ?? 0) > 0 && !quiet && !isNamed(exchange)) {
+      log.warn(
+        { pod: podOf(facts), others: facts.others },
+        "several identities match a request that names none; the heaviest binding was used, then the first by namespace and name",
+      );
+    }
   }
 }
 
@@ -57,7 +82,8 @@ function outcomeLine(exchange: Exchange): string | undefined {
 }
 
 function matchedLine({ request: asked }: Exchange, facts: TokenFacts): string {
-  const { clientId, objectId, resourceId } = asked.kind === "token" ? asked.requested : {};
+  const { clientId, objectId, resourceId } =
+    asked.kind === "token" ? asked.requested : asked.kind === "host-token" ? asked.request.requested : {};
   const matched = `${podOf(facts)} has been matched with azure identity ${identityOf(facts)}`;
   if (clientId !== undefined) return `clientID in request: ${redactClientId(clientId)}, ${matched}`;
   if (objectId !== undefined) return `objectID in request: ${redactClientId(objectId)}, ${matched}`;
@@ -66,7 +92,9 @@ function matchedLine({ request: asked }: Exchange, facts: TokenFacts): string {
 }
 
 function isNamed({ request: asked }: Exchange): boolean {
-  return asked.kind === "token" && Object.keys(asked.requested).length > 0;
+  const { requested } =
+    asked.kind === "host-token" ? asked.request : asked.kind === "token" ? asked : { requested: {} };
+  return Object.keys(requested).length > 0;
 }
 
 function podOf({ pod }: TokenFacts): string {

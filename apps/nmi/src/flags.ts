@@ -9,6 +9,7 @@ import {
   stringFlag,
   TRACING_FLAGS,
 } from "@podid/service";
+import { SOURCE_FLAGS } from "./sources/source-flags.ts";
 
 /** Every flag of aad-pod-identity's NMI with its default, then podid's own. */
 export const FLAGS = {
@@ -194,5 +195,6 @@ export const FLAGS = {
     help: "Take the taint off only after a request of some pod of this node has arrived here.",
   }),
   ...TRACING_FLAGS,
+  ...SOURCE_FLAGS,
   ...LOGGING_FLAGS,
 } as const;

@@ -4,8 +4,9 @@ import { guardRules, NodeRules, planRestore, systemExec } from "@podid/iptables"
 import type { RuleOptions } from "@podid/iptables";
 import { transportFromKubeConfig } from "@podid/kube";
 import { loadNodeKubeConfig } from "@podid/kube/node-kubeconfig";
-import { createLogger, renderHelp, runMain } from "@podid/service";
+import { createLogger, renderHelp, runMain, startTracing } from "@podid/service";
 import type { Logger } from "@podid/service";
+import { openAudit } from "./audit-stream.ts";
 import { readCommand } from "./config.ts";
 import type { Config } from "./config.ts";
 import { FLAGS } from "./flags.ts";
@@ -13,6 +14,7 @@ import { NodeLock } from "./hand-over/node-lock.ts";
 import { KUBENET_REFUSAL, usesKubenet } from "./kubenet.ts";
 import { startNmi } from "./nmi.ts";
 import { addLinkLocal, removeLinkLocal } from "./node/link-local.ts";
+import { PROFILE_PORT, startProfiler } from "./profiler.ts";
 import { allowRouteLocalnet } from "./route-localnet.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "./version.ts";
 
@@ -122,21 +124,45 @@ async function serve(
     custom: config.userAgentSuffix,
   });
   const transport = transportFromKubeConfig(loadNodeKubeConfig(config.kubeconfig), { userAgent: agent });
+  const tracing = await startTracing(config.tracing, {
+    service: "podid-nmi",
+    version: VERSION,
+    onProblem: (problem) =>
+      problem === undefined ? log.info({}, "traces are sent again") : log.warn({ problem }, "traces cannot be sent"),
+  });
+  const audit = openAudit(config.auditLog, (why) => log.error({ why }, "lines of the audit are lost"));
+  const profiler = config.profile ? await profile(log) : undefined;
   const nmi = await startNmi(config, {
     transport,
     rules,
     lock,
+    audit,
+    tracing,
     log,
     clock: systemClock,
     random: Math.random,
+    userAgent: agent,
     onUninstalled: () => removeLinkLocal(config.listenAddress),
   });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   log.info({}, `received ${String(signal.reason)}, shutting down`);
   await nmi.stop();
+  await profiler?.close();
   await transport.close();
   log.info({}, "exiting with 0");
   return 0;
+}
+
+/** Its port may still be a predecessor's, and a profile is not worth a start that fails. */
+async function profile(log: Logger): Promise<Awaited<ReturnType<typeof startProfiler>> | undefined> {
+  try {
+    const profiler = await startProfiler();
+    log.info({}, `serving profiles on 127.0.0.1:${profiler.port}`);
+    return profiler;
+  } catch (error) {
+    log.warn({ error: String(error) }, `no profiles: 127.0.0.1:${PROFILE_PORT} cannot be listened on`);
+    return undefined;
+  }
 }
 
 function nodeRules(config: Config, log: Logger): NodeRules {

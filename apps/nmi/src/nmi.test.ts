@@ -1,4 +1,7 @@
 import { redactClientId } from "@podid/crd-types";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { clientId, MACHINE, NodeHarness, RESOURCE, resourceId } from "../test/node-harness.ts";
 import type { Answer } from "../test/node-harness.ts";
@@ -156,7 +159,9 @@ describe("waiting", () => {
     await node.ready();
     const answer = await node.token(address);
     expect(answer.status).toBe(404);
-    expect(answer.json["error_description"]).toContain("CREATED state");
+    expect(answer.json["error_description"]).toContain(
+      "getting assigned identities for pod default/p in ASSIGNED state failed after 0 attempts, retry duration [5]s, error: <nil>. Check MIC pod logs for identity assignment errors",
+    );
     await node.nmi?.stop();
     await node.startNmi("--max-wait=50ms");
     await node.ready();
@@ -364,12 +369,120 @@ describe("other routes", () => {
     }
     expect(node.imdsRequests()).toEqual([]);
   });
+});
 
-  test("S63 the host token endpoint is off", async () => {
+describe("S63 the host token endpoint", () => {
+  const ask = (from: string, pod: string, query = `?resource=${RESOURCE}`): Promise<Answer> =>
+    node.get(from, `/host/token/${query}`, { headers: { podns: "default", podname: pod } });
+
+  test("S63 a process of the host gets the pod's token in upstream's shape, waiting as the pod would", async () => {
+    const { assigned } = await node.bound("p", 1, "Created");
     await node.startNmi();
-    expect(
-      (await node.get("127.0.0.1", "/host/token/?resource=r", { headers: { podns: "default", podname: "p" } })).status,
-    ).toBe(404);
+    const waiting = ask("127.0.0.1", "p");
+    expect(await settled(waiting)).toBe(false);
+    await node.setAssigned(assigned, "Assigned");
+    const { status, body } = await waiting;
+    const answer = JSON.parse(body) as { token: Record<string, string>; clientid: string };
+    expect([status, answer.clientid, answer.token["resource"]]).toEqual([200, clientId(1), RESOURCE]);
+    const fields = "access_token refresh_token expires_in expires_on not_before resource token_type";
+    expect(Object.keys(answer.token).join(" ")).toBe(fields);
+    await soon(() => node.metrics()).toContain('operation_type="/host/token",status_code="200",namespace="default"');
+  });
+
+  test("S63 only what the pod may have, and only of pods of this node", async () => {
+    await node.bound("p", 1);
+    await node.bound("q", 2);
+    await node.startNmi("--max-wait=100ms");
+    await node.ready();
+    expect(short(await ask("127.0.0.1", "p", `?resource=${RESOURCE}&client_id=${clientId(2)}`))).toBe(
+      "403 identity-not-bound",
+    );
+    expect(short(await ask("127.0.0.1", "elsewhere"))).toBe("500 pod-unknown");
+    expect(node.imdsRequests()).toEqual([]);
+  });
+
+  test("S63 a pod that names another one is not a process of the host", async () => {
+    const { address } = await node.bound("p", 1);
+    await node.bound("q", 2);
+    await node.startNmi();
+    const answer = await ask(address, "q");
+    expect([short(answer), answer.json["error_description"]]).toEqual([
+      "500 not-from-host",
+      "request remote address is not from a host",
+    ]);
+    expect(node.imdsRequests()).toEqual([]);
+  });
+
+  test("S63 without headers or a resource", async () => {
+    await node.startNmi();
+    const without = await node.get("127.0.0.1", "/host/token/?resource=r", { headers: {} });
+    expect([without.status, without.json["error_description"]]).toEqual([
+      400,
+      "missing 'podname' and 'podns' from request header",
+    ]);
+    const missing = await ask("127.0.0.1", "p", "");
+    expect([missing.status, missing.json["error_description"]]).toEqual([400, "parameter resource cannot be empty"]);
+  });
+
+  test.for(["off", "unix"])("S63 --host-token=%s", async (how) => {
+    await node.bound("p", 1);
+    await node.startNmi(`--host-token=${how}`, `--host-token-socket=${join(mkdtempSync(join(tmpdir(), "nmi-")), "s")}`);
+    expect(short(await ask("127.0.0.1", "p"))).toBe("404 not_found");
+  });
+});
+
+describe("what is told", () => {
+  test("the audit: every refusal kind, and the first answer of each token to each pod", async () => {
+    const { address } = await node.bound("p", 1);
+    await node.startNmi();
+    for (let count = 0; count < 5; count++) await node.token(address);
+    for (let count = 0; count < 5; count++) await node.token(address, `&client_id=${clientId(2)}`);
+    await node.get(address, "/metadata/identity/other");
+    const records = node.auditLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(records).toMatchObject([
+      {
+        event: "token",
+        pod: { namespace: "default", name: "p" },
+        serviceAccount: "default",
+        identity: { namespace: "default", name: "p-id", type: 0 },
+        resource: RESOURCE,
+        remote: address,
+      },
+      { event: "refused", reason: "identity-not-bound", status: 403, pod: { name: "p" } },
+      { event: "refused", reason: "unknown-identity-path", status: 404, remote: address },
+    ]);
+    expect(node.auditLines.join("")).not.toContain(clientId(1));
+    await node.nmi?.stop();
+    node.nmi = undefined;
+    expect(node.auditLines.slice(3).map((line) => (JSON.parse(line) as { repeats: number }).repeats)).toEqual([4, 4]);
+  });
+
+  test("refusals that repeat themselves are logged now and then", async () => {
+    const { address } = await node.pod("plain");
+    await node.startNmi();
+    for (let count = 0; count < 20; count++) await node.token(address);
+    const lines = node.logLines.filter((line) => line.includes("reg.path=/metadata/identity/oauth2/token"));
+    expect(lines).toHaveLength(5);
+  });
+
+  test("L-27 a pod is told by an event that its request could have meant several identities", async () => {
+    const one = await node.bound("p", 1);
+    const second = await node.identity("a-second", 2);
+    const binding = await node.binding("a-binding", "a-second", "p");
+    await node.assigned(one.pod, second, binding, "Assigned");
+    await node.startNmi();
+    await node.token(one.address, `&client_id=${clientId(1)}`);
+    for (let count = 0; count < 3; count++) await node.token(one.address);
+    const events = async (): Promise<readonly unknown[]> => (await node.client("events").list()).items;
+    await soon(events).toMatchObject([
+      {
+        type: "Warning",
+        reason: "AmbiguousIdentity",
+        count: 1,
+        involvedObject: { kind: "Pod", name: "p", uid: one.pod.metadata.uid },
+        message: expect.stringContaining("2 identities match") as string,
+      },
+    ]);
   });
 });
 

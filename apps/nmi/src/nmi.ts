@@ -1,3 +1,4 @@
+import { EVENT_COMPONENT } from "@podid/crd-types";
 import {
   FairLimiter,
   HttpImdsClient,
@@ -9,13 +10,13 @@ import {
 } from "@podid/imds-proxy";
 import type { Clock } from "@podid/imds-proxy";
 import type { NodeRules } from "@podid/iptables";
-import { ResourceClient, RESOURCES } from "@podid/kube";
+import { EventRecorder, ResourceClient, RESOURCES } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
-import { startMetrics, startProbes } from "@podid/service";
-import type { Checks, Endpoint, Logger } from "@podid/service";
+import { NO_TRACING, startMetrics, startProbes } from "@podid/service";
+import type { Checks, Endpoint, Logger, Tracing } from "@podid/service";
+import type { AuditStream } from "./audit-stream.ts";
 import { ClusterDirectory } from "./cluster-directory.ts";
 import type { Config } from "./config.ts";
-import { logExchange } from "./exchange-log.ts";
 import { HttpDoors } from "./hand-over/http-door.ts";
 import type { HttpDoorOptions } from "./hand-over/http-door.ts";
 import { LateEndpoint } from "./hand-over/late-endpoint.ts";
@@ -24,11 +25,14 @@ import { UNCONTESTED } from "./hand-over/node-lock.ts";
 import type { Lock } from "./hand-over/node-lock.ts";
 import { Presence } from "./hand-over/presence.ts";
 import { openProbeSocket } from "./hand-over/probe-socket.ts";
+import { openHostTokenSocket } from "./host-token-socket.ts";
 import { NmiMetrics } from "./metrics.ts";
 import { mayCall, nodePod } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
 import { StartupTaint } from "./node/startup-taint.ts";
 import { Reflectors } from "./reflectors.ts";
+import { Reporting } from "./reporting.ts";
+import { tokenSources } from "./sources/sources.ts";
 import { UninstallMark } from "./uninstall-mark.ts";
 
 export interface NmiPorts {
@@ -40,9 +44,14 @@ export interface NmiPorts {
   readonly rewrite?: () => Promise<ReadonlySet<string>>;
   /** Called after the rules were removed because podid is being uninstalled. */
   readonly onUninstalled?: () => Promise<void>;
+  /** Where the audit goes; absent: nowhere. */
+  readonly audit?: AuditStream | undefined;
+  readonly tracing?: Tracing;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Of requests to Entra and, with kubelet's credentials, to the API server. */
+  readonly userAgent?: string;
 }
 
 export interface Nmi {
@@ -81,6 +90,10 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
         ? undefined
         : { namespace: config.micNamespace, serviceAccount: config.micServiceAccount },
     onIdentityGone: (uid) => broker.invalidate(uid),
+    onPodGone: (uid) => {
+      broker.forgetPod(uid);
+      sources.forgetPod(uid);
+    },
     onAddressInDoubt: (address) => doors.closeFrom(address),
     confirm: (pod, address) => confirmOwner(pods, pod, address, clock.wallMs()),
     unsynced: () => watches.unsynced(),
@@ -96,13 +109,29 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   });
 
   const metrics: NmiMetrics = new NmiMetrics({ parked: () => tokens.parked, staleSeconds: () => staleness(watches) });
+  const events = new EventRecorder({ transport, component: EVENT_COMPONENT, host: config.node, log });
+  const reporting = new Reporting({
+    metrics,
+    log,
+    clock,
+    events,
+    tracing: ports.tracing ?? NO_TRACING,
+    audit: ports.audit,
+  });
+  const sources = tokenSources(config.sources, {
+    transport,
+    imds: metrics.measured(new ImdsSource({ client, clock }), () => clock.monotonicMs()),
+    clock,
+    log,
+    ...(ports.userAgent !== undefined && { userAgent: ports.userAgent }),
+  });
   const tokens: TokenService = new TokenService({
     directory,
     broker,
     forwarder,
     clock,
     random,
-    sources: { 0: metrics.measured(new ImdsSource({ client, clock }), () => clock.monotonicMs()) },
+    sources: sources.byType,
     rules: config,
   });
   const taint =
@@ -125,10 +154,11 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     rules: {
       metadataHeaderRequired: config.metadataHeaderRequired,
       blocked: config.blockInstanceMetadata ? ["instance"] : [],
+      hostToken: config.hostToken === "on",
+      approveEvents: config.approveEvents,
     },
     observe: (exchange) => {
-      metrics.exchange(exchange);
-      logExchange(log, exchange);
+      reporting.exchange(exchange);
       if (taint !== undefined && directory.owner(normalizeAddress(exchange.remote)).kind === "pod") taint.arrived();
     },
     onError: (error) =>
@@ -180,12 +210,16 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   log.info({}, `registered and exported metrics on port ${scrape.port}`);
   const ownProbes =
     config.probeSocket === undefined ? undefined : await openProbeSocket(config.probeSocket, { live: {}, ready });
+  const hostTokens = config.hostToken === "unix" ? await openHostTokenSocket(config.hostTokenSocket, proxy) : undefined;
   watches.start();
   taint?.start();
 
+  // Not waited for: the rules must not wait for the API server. Until it has been asked there are no such tokens.
+  const verified = sources.verify();
+  verified.catch(() => undefined);
   await presence.start();
 
-  return {
+  const nmi: Nmi = {
     get port() {
       return presence.port;
     },
@@ -195,6 +229,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     async stop() {
       stopping = true;
       await taint?.stop();
+      await hostTokens?.close();
       const uninstalling = mark.set;
       await presence.stop({
         uninstalling,
@@ -204,10 +239,19 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
       });
       if (uninstalling) await ports.onUninstalled?.();
       client.close();
+      await sources.close();
       await watches.stop();
-      await Promise.all([probes.close(), scrape.close(), ownProbes?.close()]);
+      await Promise.all([probes.close(), scrape.close(), ownProbes?.close(), events.flush({ timeoutMs: 1_000 })]);
+      await reporting.close();
     },
   };
+  try {
+    await verified;
+  } catch (error) {
+    await nmi.stop();
+    throw error;
+  }
+  return nmi;
 }
 
 async function confirmOwner(pods: ResourceClient, pod: NodePod, address: string, nowMs: number): Promise<boolean> {

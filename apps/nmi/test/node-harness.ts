@@ -47,6 +47,7 @@ export class NodeHarness {
   readonly transport: KubeTransport;
   readonly rules = { ensured: 0, removed: 0, failure: undefined as Error | undefined };
   readonly logLines: string[] = [];
+  readonly auditLines: string[] = [];
   nmi: Nmi | undefined;
   #address = 10;
 
@@ -76,6 +77,7 @@ export class NodeHarness {
       transport: this.transport,
       clock: systemClock,
       random: Math.random,
+      audit: { write: (line) => this.auditLines.push(line), close: () => Promise.resolve() },
       log: createLogger({
         component: "nmi",
         format: "text",
@@ -125,6 +127,7 @@ export class NodeHarness {
       "azureAssignedIdentities",
       "azurePodIdentityExceptions",
       "configMaps",
+      "events",
     ] as const;
     for (const resource of created) {
       const client = this.client(resource);
@@ -139,6 +142,7 @@ export class NodeHarness {
     this.kube.audit.clear();
     Object.assign(this.rules, { ensured: 0, removed: 0, failure: undefined });
     this.logLines.length = 0;
+    this.auditLines.length = 0;
   }
 
   async stop(): Promise<void> {

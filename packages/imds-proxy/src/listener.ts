@@ -43,6 +43,8 @@ export interface ImdsProxyOptions {
   readonly onError?: (error: unknown) => void;
   /** Who may use the host token endpoint; default: {@link isFromHost}. */
   readonly isFromHost?: (request: IncomingMessage) => boolean;
+  /** Serve the host token endpoint and nothing else. */
+  readonly onlyHostTokens?: boolean;
 }
 
 /** Answers one request; returns at once and never throws. For `node:http`. */
@@ -52,6 +54,7 @@ const FAILED = errorReply(500, "internal_error", "the node agent failed to answe
   retryAfterSeconds: 1,
   close: true,
 });
+const ONLY_HOST_TOKENS = errorReply(404, "not_found", "only /host/token is served here");
 const BAD_APPROVAL = errorReply(
   400,
   "invalid_request",
@@ -90,6 +93,9 @@ class Pending {
   }
 
   answer(parsed: ImdsRequest): void {
+    if (this.#options.onlyHostTokens === true && parsed.kind !== "host-token" && parsed.kind !== "refusal") {
+      return this.#finish(parsed, ONLY_HOST_TOKENS, undefined, "not-found");
+    }
     switch (parsed.kind) {
       case "refusal":
         return this.#finish(parsed, parsed.reply, undefined, parsed.reason);
