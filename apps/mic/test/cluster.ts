@@ -13,12 +13,12 @@ export function resourceId(name: string): string {
   return `/subscriptions/${SUBSCRIPTION}/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 }
 
-export function vmProviderId(name: string): string {
-  return `azure:///subscriptions/${SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/${name}`;
+export function vmProviderId(name: string, resourceGroup = "rg"): string {
+  return `azure:///subscriptions/${SUBSCRIPTION}/resourceGroups/${resourceGroup}/providers/Microsoft.Compute/virtualMachines/${name}`;
 }
 
-export function vmssProviderId(name: string, instance: number): string {
-  return `azure:///subscriptions/${SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachineScaleSets/${name}/virtualMachines/${instance}`;
+export function vmssProviderId(name: string, instance: number, resourceGroup = "rg"): string {
+  return `azure:///subscriptions/${SUBSCRIPTION}/resourceGroups/${resourceGroup}/providers/Microsoft.Compute/virtualMachineScaleSets/${name}/virtualMachines/${instance}`;
 }
 
 const KINDS = {
@@ -38,8 +38,8 @@ export type ClusterKind = keyof typeof KINDS;
 export class Cluster {
   readonly emulator: KubeEmulator;
   readonly transport: KubeTransport;
-  static async start(): Promise<Cluster> {
-    const emulator = await startKubeEmulator({ crds: CUSTOM_RESOURCE_DEFINITIONS });
+  static async start(crds: readonly object[] = CUSTOM_RESOURCE_DEFINITIONS): Promise<Cluster> {
+    const emulator = await startKubeEmulator({ crds });
     const cluster = new Cluster(emulator);
     await cluster.#client("configMap").list();
     await new ResourceClient(cluster.transport, RESOURCES.namespaces).create({ metadata: { name: "podid" } });
@@ -87,6 +87,10 @@ export class Cluster {
       body: { status: { phase } },
       subresource: "status",
     });
+  }
+
+  patchStatus(kind: ClusterKind, name: string, status: object, namespace = "default"): Promise<KubeObject> {
+    return this.#client(kind).patch(name, namespace, { type: "merge", body: { status }, subresource: "status" });
   }
 
   /** Deletes at once, without a grace period. */

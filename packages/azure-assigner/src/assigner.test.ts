@@ -1,45 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { Assigner } from "./assigner.ts";
-import type { AssignOutcome, AssignRequest } from "./assign-request.ts";
-import type { Clock } from "./clock.ts";
-import { GuardedArm } from "./guard/guarded-arm.ts";
-import { identity, scaleSet, virtualMachine } from "./testing/fixtures.ts";
-import { MemoryArm } from "./testing/memory-arm.ts";
-import { MemoryLedgerStore } from "./testing/memory-ledger-store.ts";
 import type { IdentityDirectory } from "./arm.ts";
-
-const GROUP = virtualMachine("node");
-
-/** Time that jumps to the next timer as soon as somebody waits for it. */
-class JumpingClock implements Clock {
-  time = 0;
-  now(): number {
-    return this.time;
-  }
-  setTimeout(callback: () => void, milliseconds: number): { cancel(): void } {
-    let cancelled = false;
-    queueMicrotask(() => {
-      if (cancelled) return;
-      this.time += milliseconds;
-      callback();
-    });
-    return { cancel: () => (cancelled = true) };
-  }
-}
-
-function setUp(options: { directory?: IdentityDirectory } = {}) {
-  const arm = new MemoryArm();
-  const ledgers = new MemoryLedgerStore();
-  const clock = new JumpingClock();
-  const assigner = new Assigner({ arm, ledgers, clock, ...options });
-  const assign = (names: readonly string[], more: Partial<AssignRequest> = {}): Promise<AssignOutcome> =>
-    assigner.assign({ group: GROUP, desired: () => names.map(identity), isProtected: () => false, ...more });
-  const attached = (group = GROUP): string[] =>
-    [...arm.machine(group).identities.values()].map(({ id }) => id.slice(id.lastIndexOf("/") + 1));
-  const ledgerEntries = (): Record<string, { state: string; origin: string }> =>
-    ledgers.ledgers.get(GROUP.key)?.ledger.entries ?? {};
-  return { arm, ledgers, clock, assigner, assign, attached, ledgerEntries };
-}
+import { identity, scaleSet, virtualMachine } from "./testing/fixtures.ts";
+import { GROUP, setUp } from "../test/set-up.ts";
 
 describe("ownership", () => {
   test("attaches, then detaches what it attached, and asks nothing when nothing differs", async () => {
@@ -162,6 +124,18 @@ describe("conflicts", () => {
     expect(attached()).toEqual(["other"]);
   });
 
+  test.for([
+    { name: "success", faults: [], patches: 1, kind: "converged" },
+    { name: "always a conflict", faults: ["conflict", "conflict", "conflict"], patches: 3, kind: "failed" },
+    { name: "two conflicts", faults: ["conflict", "conflict"], patches: 3, kind: "converged" },
+    { name: "what is not worth repeating", faults: ["forbidden"], patches: 1, kind: "failed" },
+    { name: "not understood by ARM", faults: ["invalid"], patches: 1, kind: "failed" },
+  ] as const)("S48 two retries: $name → $patches requests", async ({ faults, patches, kind }) => {
+    const { arm, assign } = setUp({ limits: { maxAttempts: 3 } });
+    for (const fault of faults) arm.failNext("patch", { kind: fault, status: 400, code: "err1", message: "err1" });
+    expect(await assign(["a"])).toMatchObject({ kind, requests: patches });
+  });
+
   test("gives up after a few and says why", async () => {
     const { arm, assign } = setUp();
     for (let i = 0; i < 10; i += 1)
@@ -258,26 +232,4 @@ describe("refused identities", () => {
     const outcome = await assign(["a"]);
     expect(outcome.refused.get(identity("a").key)).toMatchObject({ code: "IdentityWithoutClientId" });
   });
-});
-
-test("after a Retry-After nothing of that scope reaches ARM until it has passed, other machines are free", async () => {
-  const arm = new MemoryArm();
-  const clock = new JumpingClock();
-  const throttled = new GuardedArm(arm, { clock });
-  arm.failNext("read", {
-    kind: "throttled",
-    scope: "machine",
-    retryAfterMs: 30_000,
-    status: 429,
-    code: "TooManyRequests",
-    message: "",
-  });
-  await expect(throttled.read(GROUP)).rejects.toThrow("TooManyRequests");
-  clock.time = 10_000;
-  await expect(throttled.read(GROUP)).rejects.toMatchObject({ problem: { retryAfterMs: 20_000 } });
-  await throttled.read(virtualMachine("other"));
-  expect(arm.reads).toBe(1);
-  clock.time = 30_000;
-  await throttled.read(GROUP);
-  expect(arm.reads).toBe(2);
 });

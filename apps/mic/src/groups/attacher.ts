@@ -94,7 +94,7 @@ export class Attacher {
   }
 
   async #attach(groupKey: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
-    const { world, ledgers, assigner, protection, observations, log } = this.#o;
+    const { world, ledgers, assigner, observations, log } = this.#o;
     const scope = world.scope(groupKey);
     const { group } = scope;
     if (group === undefined) return undefined;
