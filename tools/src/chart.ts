@@ -13,6 +13,7 @@ export interface Manifest {
     readonly name: string;
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly [field: string]: unknown;
 }
@@ -26,6 +27,10 @@ export interface RenderOptions {
   readonly set?: readonly string[];
   /** `--set-json` arguments. */
   readonly setJson?: readonly string[];
+  /** As a values file would have them. */
+  readonly values?: Readonly<Record<string, unknown>>;
+  /** Version of the cluster; helm's own notion when absent. */
+  readonly kubeVersion?: string;
 }
 
 /** What `helm template` makes of charts/podid, without CRDs. @throws with helm's words when it refuses */
@@ -35,16 +40,26 @@ export async function renderChart({
   namespace = "default",
   set = [],
   setJson = [],
+  values = {},
+  kubeVersion,
 }: RenderOptions): Promise<Manifest[]> {
-  const { stdout } = await promisify(execFile)(helm, [
+  const args = [
     "template",
     release,
     CHART,
     `--namespace=${namespace}`,
+    ...Object.entries(values).map(([key, value]) => `--set-json=${key}=${JSON.stringify(value)}`),
     ...set.map((value) => `--set=${value}`),
     ...setJson.map((value) => `--set-json=${value}`),
-  ]);
+    ...(kubeVersion === undefined ? [] : [`--kube-version=${kubeVersion}`]),
+  ];
+  const { stdout } = await promisify(execFile)(helm, args, { maxBuffer: 2 ** 26 });
   return manifests(stdout);
+}
+
+/** Whether helm makes the object for a moment of the release's life alone: a hook. */
+export function isHook({ metadata }: Manifest): boolean {
+  return metadata.annotations?.["helm.sh/hook"] !== undefined;
 }
 
 /** The objects of a YAML stream; empty documents are left out. */
