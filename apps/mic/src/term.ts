@@ -81,6 +81,7 @@ export class Term {
   readonly #unserved: UnservedPods;
   readonly #statuses: StatusReporter;
   readonly #gates: PodGates;
+  readonly #lingering: Lingering;
   readonly #arm: GuardedArm;
   readonly #reconciler: Reconciler;
   /** Above that of every ledger, even if the Lease was deleted and counts anew. */
@@ -88,7 +89,7 @@ export class Term {
   readonly #stopped = new AbortController();
   /** Wall-clock milliseconds. */
   #doubtUntil = Infinity;
-  #unsubscribe: (() => void) | undefined;
+  readonly #unsubscribes: (() => void)[] = [];
   #sweep: { cancel(): void } | undefined;
 
   constructor(ports: TermPorts, settings: TermSettings) {
@@ -105,7 +106,7 @@ export class Term {
     this.#unserved = new UnservedPods({ ...ports, dryRun: settings.dryRun });
     this.#statuses = new StatusReporter({ ...ports, ...settings, timing: settings.statusTiming ?? {} });
     this.#gates = new PodGates({ ...ports, ...settings });
-    const lingering = new Lingering({ delayMs: settings.detachDelayMs ?? 0, now: () => clock.now() });
+    this.#lingering = new Lingering({ delayMs: settings.detachDelayMs ?? 0, now: () => clock.now() });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
     const arm = new GuardedArm(new MeteredArm(ports.arm, metrics), {
@@ -128,7 +129,7 @@ export class Term {
       assigner,
       ledgers: this.#ledgers,
       protection,
-      lingering,
+      lingering: this.#lingering,
       log,
       clock,
       epoch: () => this.#epoch,
@@ -159,7 +160,7 @@ export class Term {
       batch: settings.createDeleteBatch,
       trustMs: settings.trustMs,
       fenced,
-      lingering,
+      lingering: this.#lingering,
       onLook: (scope, found, observation) => {
         this.#statuses.saw(scope.key, summarise(found, observation));
         this.#gates.saw(scope, found);
@@ -217,7 +218,14 @@ export class Term {
     if (groups === undefined) return;
     this.#epoch = Math.max(this.#ports.epoch(), this.#ledgers.highestEpoch + 1);
     this.#doubtUntil = clock.now() + DOUBT_MS;
-    this.#unsubscribe = world.onChange((key) => this.#changed(key));
+    this.#unsubscribes.push(
+      world.onChange((key) => this.#changed(key)),
+      // What no AzureIdentity stands for any more does not linger.
+      world.definitions.onChange((kind) => {
+        if (kind !== "AzureIdentity") return;
+        for (const key of this.#lingering.groupsWith((resource) => !world.isGiven(resource))) this.#books.add(key);
+      }),
+    );
     for (const group of groups) world.knowGroup(group);
     for (const key of world.busyScopes()) this.#books.add(key);
     // What a former leader may still have under way is looked at before everything else.
@@ -242,7 +250,7 @@ export class Term {
   /** Ends the work: a running ARM operation is left to ARM and the next leader, whom the ledger tells of it. */
   async stop(): Promise<void> {
     this.#stopped.abort(new Error("the term is over"));
-    this.#unsubscribe?.();
+    for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     this.#unserved.stop();
     this.#sweep?.cancel();
     this.#reconciler.stop();

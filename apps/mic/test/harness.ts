@@ -19,7 +19,7 @@ export class Harness {
     return new Harness(await Cluster.start());
   }
 
-  private constructor(cluster: Cluster) {
+  constructor(cluster: Cluster) {
     this.cluster = cluster;
   }
 

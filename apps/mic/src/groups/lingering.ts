@@ -44,6 +44,11 @@ export class Lingering {
     return held;
   }
 
+  /** Groups where something waits that meets the condition. */
+  groupsWith(condition: (key: string) => boolean): string[] {
+    return [...this.#since].filter(([, keys]) => [...keys.keys()].some(condition)).map(([groupKey]) => groupKey);
+  }
+
   /** When the first of a group's identities has waited long enough, in milliseconds from now; undefined when none waits. */
   nextMs(groupKey: string): number | undefined {
     const left = [...(this.#since.get(groupKey)?.values() ?? [])]
