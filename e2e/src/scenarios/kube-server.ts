@@ -105,17 +105,19 @@ function micRequest({ verb, objectRef, userAgent = "", requestReceivedTimestamp 
   return { verb, resource, name, namespace, userAgent, time: Date.parse(requestReceivedTimestamp) };
 }
 
-/** The servers of this run; one that the machine cannot have is named with the reason. */
+export type StartKubeServer = () => Promise<KubeServer>;
+
+/** The servers of this run; one that the machine cannot have comes with the reason. */
 export async function kubeServers(
   env: NodeJS.ProcessEnv,
-): Promise<readonly { readonly title: string; readonly start: (() => Promise<KubeServer>) | string }[]> {
+): Promise<readonly { readonly title: string; readonly start: StartKubeServer | string }[]> {
   const { PODID_API_SERVER: only = "" } = env;
   const assets = await findAssets(env);
   const servers = [
-    { name: "emulator", title: "on the emulator", start: startEmulator },
+    { name: "emulator", title: "the emulator", start: startEmulator },
     {
       name: "real",
-      title: "on kube-apiserver",
+      title: "kube-apiserver",
       start:
         assets === undefined
           ? "KUBEBUILDER_ASSETS is not set; `npm run kube:build` prints what to set it to"

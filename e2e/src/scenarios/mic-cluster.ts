@@ -1,3 +1,4 @@
+import { deepEqual } from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
@@ -10,7 +11,7 @@ import { KubeError, ResourceClient, resourcePath, RESOURCES, transportFromKubeCo
 import type { KubeObject, KubeTransport } from "@podid/kube";
 import { parseKubeConfig } from "@podid/kube/kubeconfig";
 import { bundleApp } from "@podid/tools/bundle";
-import { expect, vi } from "vitest";
+import { vi } from "vitest";
 import { SYSTEM_NAMESPACE } from "../rights-cluster.ts";
 import { IDENTITY_SUBSCRIPTION, resourceId, SCALE_SET_SUBSCRIPTION, VM_SUBSCRIPTION } from "./fixtures.ts";
 import type { Machine } from "./fixtures.ts";
@@ -149,7 +150,7 @@ export class MicCluster {
   ): Promise<KubeObject> {
     const azure = o.azure ?? name;
     const clientID = o.clientID ?? `client-${azure}`;
-    if (o.exists !== false && this.azure.state.identities.get(resourceId(azure)) === undefined)
+    if (o.exists !== false && this.azure.state.identities.get(resourceId(azure).toLowerCase()) === undefined)
       this.azureIdentity(azure, clientID);
     return this.of("azureIdentities").create({
       apiVersion: API_VERSION,
@@ -231,12 +232,12 @@ export class MicCluster {
 
   /** Waits until the AzureAssignedIdentities are exactly these, by name and status. */
   becomes(want: Readonly<Record<string, string>>, timeout?: number): Promise<void> {
-    return this.eventually(async () => expect(await this.statuses()).toEqual(want), timeout);
+    return this.eventually(async () => deepEqual(await this.statuses(), want), timeout);
   }
 
   /** Waits until `check` no longer throws; throws what it threw last. */
-  eventually(check: () => Promise<void> | void, timeout = 20_000): Promise<void> {
-    return vi.waitFor(check, { timeout, interval: 40 });
+  eventually(check: () => Promise<void> | void, timeout = 20_000, interval = 40): Promise<void> {
+    return vi.waitFor(check, { timeout, interval });
   }
 
   /** Names of the identities that ARM has on a machine, in order. */
@@ -318,7 +319,12 @@ export class MicCluster {
     await Promise.all(this.#mics.splice(0).map((mic) => mic.end()));
     for (const { metadata } of await this.assigned())
       if (metadata.finalizers !== undefined)
-        await this.merge("azureAssignedIdentities", metadata.name, { metadata: { finalizers: null } }, metadata.namespace);
+        await this.merge(
+          "azureAssignedIdentities",
+          metadata.name,
+          { metadata: { finalizers: null } },
+          metadata.namespace,
+        );
     for (const kind of BY_NAMESPACE) for (const namespace of NAMESPACES) await this.#deleteAll(kind, namespace);
     await this.#deleteAll("nodes");
     await this.#deleteAll("configMaps", SYSTEM_NAMESPACE, "podid.dev/ledger=true");

@@ -46,7 +46,10 @@ onKubeServers((cluster) => {
     c.machine(ONE);
     for (const [name, providerID] of [
       ["test-node1", ONE.providerID],
-      ["test-node2", instance("testvmss1", 1).providerID.replace("fakeGroup", "FAKEGROUP").replace("testvmss1", "TestVMSS1")],
+      [
+        "test-node2",
+        instance("testvmss1", 1).providerID.replace("fakeGroup", "FAKEGROUP").replace("testvmss1", "TestVMSS1"),
+      ],
       ["test-node3", instance("testvmss1", 2).providerID.toLowerCase().replace("fakesub", "fakeSub")],
     ] as const)
       await c.of("nodes").create({ metadata: { name }, spec: { providerID } });
@@ -107,7 +110,11 @@ onKubeServers((cluster) => {
     c.azure.state.seed({
       resources: [endpoint, `${endpoint}/`],
       roleAssignments: [control.id, resourceId("identity1")].flatMap((principal) =>
-        ["testSub", IDENTITY_SUBSCRIPTION].map((id) => ({ principal, role: "Contributor", scope: `/subscriptions/${id}` })),
+        ["testSub", IDENTITY_SUBSCRIPTION].map((id) => ({
+          principal,
+          role: "Contributor",
+          scope: `/subscriptions/${id}`,
+        })),
       ),
     });
     const imds = await c.azure.startImds(control.id);
@@ -131,21 +138,27 @@ onKubeServers((cluster) => {
     await imds.close();
   });
 
-  test.for(MACHINES)("S38 GenerateIdentityAssignmentDiff: what is missing comes back, nothing is removed, on a $kind", async ({ machine }) => {
-    const c = cluster();
-    await c.node("test-node", machine);
-    for (const foreign of ["theirs", "later"]) c.azureIdentity(foreign);
-    c.azure.state.attach(machine.id, resourceId("theirs"));
-    await c.simple();
-    await c.identity("sp", { exists: false, spec: { type: 1, tenantID: "t", clientPassword: { name: "s", namespace: "default" } } });
-    await c.binding("sp", "sp", "test-select");
-    await c.mic(["--identity-assignment-reconcile-interval=1s"]);
-    await c.becomes({ [SIMPLE]: "Assigned", "test-pod-default-sp": "Assigned" });
-    c.azure.state.detach(machine.id, resourceId("identity1"));
-    c.azure.state.attach(machine.id, resourceId("later"));
-    await c.eventually(() => expect(c.held(machine)).toEqual(["identity1", "later", "theirs"]));
-    expect(await c.statuses()).toEqual({ [SIMPLE]: "Assigned", "test-pod-default-sp": "Assigned" });
-  });
+  test.for(MACHINES)(
+    "S38 GenerateIdentityAssignmentDiff: what is missing comes back, nothing is removed, on a $kind",
+    async ({ machine }) => {
+      const c = cluster();
+      await c.node("test-node", machine);
+      for (const foreign of ["theirs", "later"]) c.azureIdentity(foreign);
+      c.azure.state.attach(machine.id, resourceId("theirs"));
+      await c.simple();
+      await c.identity("sp", {
+        exists: false,
+        spec: { type: 1, tenantID: "t", clientPassword: { name: "s", namespace: "default" } },
+      });
+      await c.binding("sp", "sp", "test-select");
+      await c.mic(["--identity-assignment-reconcile-interval=1s"]);
+      await c.becomes({ [SIMPLE]: "Assigned", "test-pod-default-sp": "Assigned" });
+      c.azure.state.detach(machine.id, resourceId("identity1"));
+      c.azure.state.attach(machine.id, resourceId("later"));
+      await c.eventually(() => expect(c.held(machine)).toEqual(["identity1", "later", "theirs"]));
+      expect(await c.statuses()).toEqual({ [SIMPLE]: "Assigned", "test-pod-default-sp": "Assigned" });
+    },
+  );
 
   test.for(MACHINES)("S39 System-assigned untouched, on a $kind", async ({ machine }) => {
     const c = cluster();
@@ -182,7 +195,11 @@ onKubeServers((cluster) => {
       "id3-default-id3": "Assigned",
       "id4-default-id4": "Assigned",
     });
-    expect(c.held(machine)).toEqual(["ID0", "ID0again", "ID3", "ID4"].map((name) => (name.endsWith("again") || name === "ID3" ? name.toLowerCase() : name)).sort());
+    expect(c.held(machine)).toEqual(
+      ["ID0", "ID0again", "ID3", "ID4"]
+        .map((name) => (name.endsWith("again") || name === "ID3" ? name.toLowerCase() : name))
+        .sort(),
+    );
     for (const name of ["id0again", "id3", "id4"]) await c.delete("pods", name);
     await c.becomes({});
     await c.eventually(() => expect(c.held(machine)).toEqual(["ID0", "ID4"]));
@@ -285,39 +302,43 @@ onKubeServers((cluster) => {
       },
       linked: true,
     },
-  ])("S51 Config file: azure.json is $how, and MIC goes on with it without a restart", async ({ how, swap, linked }) => {
-    const c = cluster();
-    await c.node("test-node", vm("test-node"));
-    await c.simple();
-    const config = (aadClientSecret: string): string =>
-      JSON.stringify({
-        cloud: "AzureStackCloud",
-        tenantId: TENANT,
-        aadClientId: MIC_CLIENT.id,
-        aadClientSecret,
-        subscriptionId: "testSub",
-        resourceGroup: "fakeGroup",
-      });
-    const folder = join(c.directory, how.replaceAll(/\W+/g, "-"));
-    const path = join(folder, "azure.json");
-    await mkdir(folder);
-    if (linked === true) {
-      await mkdir(join(folder, "..data-1"));
-      await writeFile(join(folder, "..data-1/azure.json"), config("wrong"));
-      await symlink("..data-1", join(folder, "..data"));
-      await symlink("..data/azure.json", path);
-    } else await writeFile(path, config("wrong"));
-    const mic = await c.mic([`--cloudconfig=${path}`]);
-    await c.eventually(async () => expect((await c.events()).join("\n")).toContain("AADSTS7000215"));
-    expect(await c.statuses()).toEqual({ [SIMPLE]: "Created" });
-    await swap(path, config(MIC_CLIENT.secret));
-    expect(readFileSync(path, "utf8")).toContain(MIC_CLIENT.secret);
-    await c.becomes({ [SIMPLE]: "Assigned" }, 60_000);
-    // A broken one keeps the old.
-    await swap(`${path}`, "{").catch(() => writeFile(path, "{"));
-    await c.delete("pods", "test-pod");
-    await c.becomes({});
-    expect(mic.isRunning).toBe(true);
-    expect(mic.log).not.toContain(MIC_CLIENT.secret);
-  });
+  ])(
+    "S51 Config file: azure.json is $how, and MIC goes on with it without a restart",
+    async ({ how, swap, linked }) => {
+      const c = cluster();
+      await c.node("test-node", vm("test-node"));
+      await c.simple();
+      const config = (aadClientSecret: string): string =>
+        JSON.stringify({
+          cloud: "AzureStackCloud",
+          tenantId: TENANT,
+          aadClientId: MIC_CLIENT.id,
+          aadClientSecret,
+          subscriptionId: "testSub",
+          resourceGroup: "fakeGroup",
+        });
+      const folder = join(c.directory, how.replaceAll(/\W+/g, "-"));
+      const path = join(folder, "azure.json");
+      await mkdir(folder);
+      if (linked === true) {
+        await mkdir(join(folder, "..data-1"));
+        await writeFile(join(folder, "..data-1/azure.json"), config("wrong"));
+        await symlink("..data-1", join(folder, "..data"));
+        await symlink("..data/azure.json", path);
+      } else await writeFile(path, config("wrong"));
+      const mic = await c.mic([`--cloudconfig=${path}`]);
+      await c.eventually(async () => expect((await c.events()).join("\n")).toContain("AADSTS7000215"));
+      expect(await c.statuses()).toEqual({ [SIMPLE]: "Created" });
+      await swap(path, config(MIC_CLIENT.secret));
+      expect(readFileSync(path, "utf8")).toContain(MIC_CLIENT.secret);
+      await c.becomes({ [SIMPLE]: "Assigned" }, 60_000);
+      // A broken one keeps the old.
+      await writeFile(path, "{");
+      await mic.says("cloud config");
+      await c.delete("pods", "test-pod");
+      await c.becomes({});
+      expect(mic.isRunning).toBe(true);
+      expect(mic.log).not.toContain(MIC_CLIENT.secret);
+    },
+  );
 });

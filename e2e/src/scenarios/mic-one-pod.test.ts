@@ -208,7 +208,5 @@ onKubeServers((cluster) => {
 
 /** Waits until MIC has recorded what it did: its ledger says what ARM has. */
 async function quiet(c: MicCluster): Promise<void> {
-  await c.eventually(async () =>
-    expect(Object.values(await c.ledgers()).flat()).toEqual(["identity1 attached"]),
-  );
+  await c.eventually(async () => expect(Object.values(await c.ledgers()).flat()).toEqual(["identity1 attached"]));
 }

@@ -40,6 +40,11 @@ export class MicProcess {
     return this.#lines().map(({ msg = "" }) => msg);
   }
 
+  /** What it logged, line by line, with all fields. */
+  get fields(): readonly Readonly<Record<string, unknown>>[] {
+    return this.#lines() as readonly object[] as readonly Readonly<Record<string, unknown>>[];
+  }
+
   get isRunning(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
@@ -69,11 +74,7 @@ export class MicProcess {
 
   /** Until it leads. */
   active(timeoutMs?: number): Promise<true> {
-    return until(
-      "MIC is active",
-      async () => this.#alive((await this.healthz()) === "Active"),
-      timeoutMs,
-    );
+    return until("MIC is active", async () => this.#alive((await this.healthz()) === "Active"), timeoutMs);
   }
 
   async healthz(): Promise<string> {

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, test } from "vitest";
 import { kubeServers } from "./kube-server.ts";
+import type { StartKubeServer } from "./kube-server.ts";
 import { MicCluster } from "./mic-cluster.ts";
 
 const servers = await kubeServers(process.env);
@@ -10,19 +11,22 @@ const servers = await kubeServers(process.env);
  */
 export function onKubeServers(scenarios: (cluster: () => MicCluster) => void): void {
   for (const { title, start } of servers) {
-    describe(title, () => {
-      if (typeof start === "string") {
-        // oxlint-disable-next-line vitest/no-disabled-tests -- counted as skipped, so that nobody takes it for passed
-        test.skip(start, () => {});
-        return;
-      }
-      let cluster: MicCluster;
-      beforeAll(async () => {
-        cluster = await MicCluster.start(start);
-      });
-      afterEach(() => cluster.reset());
-      afterAll(() => cluster?.close());
-      scenarios(() => cluster);
-    });
+    if (typeof start === "string") describe(`on ${title}`, () => skipped(start));
+    else describe(`on ${title}`, () => served(start, scenarios));
   }
+}
+
+function skipped(reason: string): void {
+  // oxlint-disable-next-line vitest/no-disabled-tests -- counted as skipped, so that nobody takes it for passed
+  test.skip(`not here: ${reason}`, () => {});
+}
+
+function served(start: StartKubeServer, scenarios: (cluster: () => MicCluster) => void): void {
+  let cluster: MicCluster;
+  beforeAll(async () => {
+    cluster = await MicCluster.start(start);
+  });
+  afterEach(() => cluster.reset());
+  afterAll(() => cluster?.close());
+  scenarios(() => cluster);
 }
