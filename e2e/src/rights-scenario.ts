@@ -36,6 +36,19 @@ function resourceId(identity: string): string {
   return `${GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${identity}`;
 }
 
+/** What an aad-pod-identity that began before 1.6 leaves: fields in the old spelling, and the lock of its MIC. */
+async function leftByUpstream(cluster: RightsCluster): Promise<void> {
+  for (const { namespace } of WORKLOADS) {
+    const metadata = { name: `old-${namespace}`, namespace };
+    await cluster.of(RESOURCES.azureIdentities).create({ metadata, spec: { type: 0, ResourceID: resourceId("old") } });
+    await cluster
+      .of(RESOURCES.azureIdentityBindings)
+      .create({ metadata, spec: { AzureIdentity: metadata.name, Selector: "old" } });
+    await cluster.of(RESOURCES.azurePodIdentityExceptions).create({ metadata, spec: { PodLabels: { app: "old" } } });
+  }
+  await cluster.of(RESOURCES.endpoints).create({ metadata: { name: "aad-pod-identity-mic", namespace: "default" } });
+}
+
 /** MIC twice and NMI in both modes, as they are shipped, and everything that makes them ask the API server for something. */
 export class RightsScenario {
   readonly #cluster: RightsCluster;
@@ -81,6 +94,7 @@ export class RightsScenario {
     await cluster
       .of(RESOURCES.azurePodIdentityExceptions)
       .create({ metadata: { name: "other", namespace: "team-a" }, spec: { podLabels: { app: "other" } } });
+    await leftByUpstream(cluster);
     return new RightsScenario(cluster, azure, bundles, new URL(imds.url).port);
   }
 
@@ -161,11 +175,44 @@ export class RightsScenario {
       for (const workload of WORKLOADS) {
         await this.#pod(workload);
         await this.#token(workload.address);
+        if (round === 0) await this.#severalDefaults(workload, () => Promise.resolve());
         await this.#cluster.deletePod(workload);
       }
     }
     await nmi.says("podid is being uninstalled");
     await nmi.stop();
+  }
+
+  /** A pod with two identities that asks for none by name is warned, and again when it gets the first one once more. */
+  async #severalDefaults(
+    { namespace, name, clientID, address }: (typeof WORKLOADS)[number],
+    attached: () => Promise<void>,
+  ): Promise<void> {
+    const cluster = this.#cluster;
+    const second = `${name}-2`;
+    await cluster.identity({ namespace, name: second, clientID, resourceID: resourceId(name), selector: name });
+    await attached();
+    const bindings = cluster.of(RESOURCES.azureIdentityBindings);
+    const turns = [
+      { weight: 1, used: second, count: 1 },
+      { weight: 0, used: name, count: 1 },
+      { weight: 1, used: second, count: 2 },
+    ];
+    for (const { weight, used, count } of turns) {
+      await bindings.patch(second, namespace, { type: "merge", body: { spec: { weight } } });
+      await until(`pod ${namespace}/${name} is warned about ${used}, ${count} times`, async () => {
+        await this.#token(address);
+        const { items } = await cluster.of(RESOURCES.events).list({ namespace });
+        return items.some(
+          (event) =>
+            event["reason"] === "AmbiguousIdentity" &&
+            String(event["message"]).includes(`AzureIdentity ${namespace}/${used} was used`) &&
+            Number(event["count"]) >= count,
+        );
+      });
+    }
+    await bindings.delete(second, namespace);
+    await cluster.of(RESOURCES.azureIdentities).delete(second, namespace);
   }
 
   async #startMic(index: number): Promise<AgentProcess> {

@@ -115,6 +115,7 @@ function grantsOfRule(rule: PolicyRule, of: Pick<Grant, "role" | "namespace">): 
 export function compareRights(grants: readonly Grant[], events: readonly AuditEvent[]): RightsReport {
   const requests = new Map<string, Request & { refused: boolean }>();
   for (const event of events) {
+    if (isDiscovery(event) && event.responseStatus?.code !== 403) continue;
     const request = requestOf(event);
     const key = describeRequest(request);
     const known = requests.get(key);
@@ -135,6 +136,11 @@ export function compareRights(grants: readonly Grant[], events: readonly AuditEv
       return only === undefined ? [] : [`${describeGrant(grant)}, but only asked for ${only}`];
     }),
   };
+}
+
+/** What Kubernetes' own ClusterRole `system:discovery` gives to everybody: which kinds there are, and their schemas. */
+function isDiscovery({ verb, requestURI, objectRef }: AuditEvent): boolean {
+  return verb === "get" && objectRef?.resource === undefined && /^\/(?:apis?|openapi)(?:[/?]|$)/.test(requestURI);
 }
 
 /** What a grant could be limited to and still allow all these requests. */

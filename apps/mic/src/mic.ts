@@ -1,23 +1,26 @@
 import type { Arm, IdentityDirectory } from "@podid/azure-assigner";
 import { EVENT_COMPONENT } from "@podid/crd-types";
-import { EventRecorder, LeaderElector } from "@podid/kube";
+import { EventRecorder, fencedTransport } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { Checks, Logger } from "@podid/service";
 import { Caches } from "./caches.ts";
+import { crdProblem, readCrdSupport } from "./crd-support.ts";
+import { Leadership } from "./election/leadership.ts";
+import type { LeadershipSettings } from "./election/leadership.ts";
 import type { MicMetrics } from "./metrics.ts";
 import { Term } from "./term.ts";
 import type { TermSettings } from "./term.ts";
+import { TypeUpgrade } from "./upgrade/type-upgrade.ts";
+import type { TypeUpgradeSettings } from "./upgrade/type-upgrade.ts";
 import { World } from "./world.ts";
 
 export interface MicSettings extends TermSettings {
-  /** The Lease. */
-  readonly lease: {
-    readonly namespace: string;
-    readonly name: string;
-    /** Unique per process. */
-    readonly identity: string;
-    readonly durationMs: number;
-  };
+  /** The Lease, and aad-pod-identity's lock besides. */
+  readonly lease: LeadershipSettings;
+  /** Most of the random pause before anything is listed; 0 when absent. */
+  readonly startJitterMs?: number;
+  /** Objects from before 1.6 are rewritten; undefined: they are not. */
+  readonly typeUpgrade?: TypeUpgradeSettings | undefined;
 }
 
 export interface MicPorts {
@@ -35,59 +38,58 @@ export interface MicPorts {
   readonly issuer?: () => string | undefined;
 }
 
-/** With less of the lease left than this nothing new is begun: a request must reach its server before another may lead. */
-const LEASE_MARGIN_MS = 2000;
+/** How long an unanswered question about the CRDs waits for the next attempt. */
+const ASK_AGAIN_MS = 5000;
+
+/** Events that tell of a term are sent before its lease is given up, but nobody waits longer for them. */
+const LAST_EVENTS_MS = 1000;
 
 /** The managed identity controller in one process: warm caches always, work while it leads. */
 export class Mic {
+  readonly #ports: MicPorts;
+  #settings: MicSettings;
   readonly #world: World;
   readonly #caches: Caches;
-  readonly #elector: LeaderElector;
+  readonly #leadership: Leadership;
   readonly #events: EventRecorder;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
-  #term: Term | undefined;
+  #term: { readonly work: Term; readonly over: AbortController } | undefined;
   #started: Promise<void> | undefined;
+  /** Why the process would better be started anew. */
+  #dead: string | undefined;
 
   constructor(ports: MicPorts, settings: MicSettings) {
     const { transport, leases = transport, metrics, log, clock, random } = ports;
+    this.#ports = { ...ports, transport: fencedTransport(transport, () => this.#leadership.fenced()) };
+    this.#settings = settings;
     this.#log = log;
     this.#world = new World({ forceNamespaced: settings.forceNamespaced });
     this.#caches = new Caches({ transport, world: this.#world, log, clock, random });
-    this.#events = new EventRecorder({ transport, component: EVENT_COMPONENT, clock });
-    const margin = Math.min(LEASE_MARGIN_MS, settings.lease.durationMs / 5);
-    this.#elector = new LeaderElector({
+    this.#events = new EventRecorder({ transport: this.#ports.transport, component: EVENT_COMPONENT, clock });
+    this.#leadership = new Leadership({
+      ...settings.lease,
       transport: leases,
-      namespace: settings.lease.namespace,
-      name: settings.lease.name,
-      identity: settings.lease.identity,
-      leaseDurationMs: settings.lease.durationMs,
       clock,
       random,
       log,
-      onNewLeader: (identity) => log.info({ leader: identity }, `new leader elected: ${identity}`),
-      onStartedLeading: (signal) => {
+      onStarted: () => {
         metrics.elected();
-        const fenced = (): string | undefined => {
-          if (signal.aborted || !this.#elector.isLeader) return "another instance may lead by now";
-          return this.#elector.remainingMs() < margin ? "the lease is about to run out" : undefined;
-        };
-        const term = new Term(
-          { ...ports, world: this.#world, events: this.#events, fenced, epoch: () => this.#elector.epoch },
-          settings,
-        );
-        this.#term = term;
-        term.start().catch((error: unknown) => log.error({ error: String(error) }, "could not begin to lead"));
+        this.#begin();
       },
-      onStoppedLeading: async () => {
-        const term = this.#term;
-        this.#term = undefined;
+      onStopped: async () => {
         if (!this.#stopping.signal.aborted) log.error({}, "lost leader lease");
-        await term?.stop();
+        await this.#end();
+        await this.#events.flush({ timeoutMs: LAST_EVENTS_MS });
       },
     });
-    metrics.gauge("leader", "1 while this process leads", () => (this.#elector.isLeader ? 1 : 0));
-    metrics.gauge("queue_depth", "Keys that wait in the work queues", () => this.#term?.queueDepths ?? {}, "queue");
+    metrics.gauge("leader", "1 while this process leads", () => (this.isActive ? 1 : 0));
+    metrics.gauge(
+      "queue_depth",
+      "Keys that wait in the work queues",
+      () => this.#term?.work.queueDepths ?? {},
+      "queue",
+    );
     metrics.gauge(
       "watch_staleness_seconds",
       "Time since the API server last proved a cache current",
@@ -101,13 +103,21 @@ export class Mic {
     this.#started ??= this.#start();
   }
 
-  /** Ends the work, releases the lease, stops watching. */
+  /** Ends the work, tells its last events, releases the lease, stops watching. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("MIC is stopping"));
     await this.#started;
-    await this.#elector.stop();
+    await this.#leadership.stop();
     await this.#caches.stop();
-    await this.#events.flush();
+  }
+
+  /** Goes on with other identities protected from being detached. A leader begins its term anew. */
+  async protect(protectedClientIds: readonly string[]): Promise<void> {
+    if (protectedClientIds.join() === this.#settings.protectedClientIds.join()) return;
+    this.#settings = { ...this.#settings, protectedClientIds };
+    if (this.#term === undefined) return;
+    await this.#end();
+    if (this.#leadership.isLeader && !this.#stopping.signal.aborted) this.#begin();
   }
 
   /** Upstream's answer on `/healthz`. */
@@ -116,7 +126,7 @@ export class Mic {
   }
 
   get isActive(): boolean {
-    return this.#elector.isLeader && this.#term !== undefined;
+    return this.#leadership.isLeader && this.#term !== undefined;
   }
 
   /** Readiness: a stand-by is ready when its caches are complete, because only then can it take over. */
@@ -127,17 +137,84 @@ export class Mic {
     };
   }
 
+  /** Liveness. */
+  get live(): Checks {
+    return { work: () => this.#dead };
+  }
+
+  #begin(): void {
+    const over = new AbortController();
+    const { log } = this.#ports;
+    const work = new Term(
+      {
+        ...this.#ports,
+        world: this.#world,
+        events: this.#events,
+        fenced: () => (over.signal.aborted ? "the term is over" : this.#leadership.fenced()),
+        epoch: () => this.#leadership.epoch,
+      },
+      this.#settings,
+    );
+    this.#term = { work, over };
+    work.start().catch((error: unknown) => {
+      this.#dead = `could not begin to lead: ${String(error)}`;
+      log.error({ error: String(error) }, "could not begin to lead");
+    });
+    const { typeUpgrade, dryRun } = this.#settings;
+    if (typeUpgrade !== undefined && !dryRun) void new TypeUpgrade(this.#ports, typeUpgrade).run(over.signal);
+  }
+
+  async #end(): Promise<void> {
+    const term = this.#term;
+    this.#term = undefined;
+    term?.over.abort(new Error("the term is over"));
+    await term?.work.stop();
+  }
+
   async #start(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { clock, random } = this.#ports;
+    await pause(clock, random() * (this.#settings.startJitterMs ?? 0), signal);
+    if (signal.aborted) return;
     this.#caches.start();
+    void this.#tellOfDefinitions();
     const since = performance.now();
     try {
-      await this.#caches.whenSynced(this.#stopping.signal);
+      await this.#caches.whenSynced(signal);
     } catch (error) {
-      if (this.#stopping.signal.aborted) return;
+      if (signal.aborted) return;
       throw error;
     }
     this.#log.info({}, `pod cache synchronized. Took ${((performance.now() - since) / 1000).toFixed(3)}s`);
+    this.#log.info({}, "CRD informers started");
     this.#log.info({}, "initiating MIC Leader election");
-    this.#elector.start();
+    this.#leadership.start();
   }
+
+  /** What does not work because the CRDs are aad-pod-identity's is said once, with the remedy. */
+  async #tellOfDefinitions(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        const problem = crdProblem(await readCrdSupport(this.#ports.transport, signal));
+        if (problem !== undefined) this.#log.warn({}, problem);
+        return;
+      } catch {
+        await pause(this.#ports.clock, ASK_AGAIN_MS, signal);
+      }
+    }
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  if (ms <= 0 || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer.cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = clock.setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+  });
 }

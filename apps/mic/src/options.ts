@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { parseCommandLine, tracingSettings } from "@podid/service";
 import type { FlagValues, TracingSettings } from "@podid/service";
+import { BUILD } from "./build.ts";
 import { cloudConfigFromEnvironment, cloudConfigFromFile } from "./cloud/cloud-config.ts";
 import type { CloudConfig, Environment } from "./cloud/cloud-config.ts";
 import { findCloud } from "./cloud/clouds.ts";
@@ -92,7 +93,18 @@ export function parseOptions(
       // A pod's container that restarts has the same host name, and must not take itself for its predecessor.
       identity: `${flags["leader-election-instance"] || hostname()}_${randomBytes(4).toString("hex")}`,
       durationMs: flags["leader-election-duration"],
+      // aad-pod-identity's own default, where the same flag did not say another.
+      upstreamNamespace: flags["leader-election-namespace"] || "default",
     },
+    startJitterMs: flags["start-jitter"],
+    typeUpgrade: flags["enable-type-upgrade"]
+      ? {
+          namespace,
+          configMap: flags["config-map-name"],
+          key: flags["type-upgrade-status-key"],
+          version: BUILD.version,
+        }
+      : undefined,
   });
   return { kind: "run", options: { flags, settings, cloudConfig, cloud, tracing: tracing.settings } };
 }
