@@ -86,6 +86,87 @@ describe("ARM through the official client", () => {
     ).rejects.toMatchObject({ problem: { kind: "conflict", code: "OperationPreempted" } });
   });
 
+  test("Retry-After of the PATCH's own answer delays the first look", async () => {
+    const { faults } = azure.emulator.state;
+    const world = azure.world();
+    const group = await world.machine("virtualMachine", "None");
+    const { headers, body } = await accepted(group.id);
+    faults.add({
+      match: { service: "arm", method: "PATCH", resource: group.id },
+      times: 1,
+      respond: { status: 200, headers: { ...headers, "retry-after": "9" }, body },
+    });
+    const pauses: number[] = [];
+    const clock: Clock = {
+      now: () => Date.now(),
+      setTimeout(callback, milliseconds) {
+        pauses.push(milliseconds);
+        queueMicrotask(callback);
+        return { cancel: () => {} };
+      },
+    };
+    await azure.arm({ clock }).patch(group, { type: "None" });
+    expect(pauses[0]).toBe(9000);
+  });
+
+  test("an operation is followed by another process, from its name alone", async () => {
+    const { faults } = azure.emulator.state;
+    const world = azure.world();
+    const group = await world.machine("virtualMachineScaleSet", "None");
+    const id = await world.identity();
+    faults.add({ match: { service: "arm", method: "PATCH" }, times: 1, operationMs: 150 });
+    const controller = new AbortController();
+    const operation = await new Promise<string>((resolve, reject) => {
+      azure
+        .arm()
+        .patch(
+          group,
+          { type: "UserAssigned", userAssignedIdentities: { [id]: {} } },
+          { signal: controller.signal, onAccepted: resolve },
+        )
+        .catch(reject);
+    });
+    controller.abort(new Error("killed"));
+    let polls = 0;
+    const beforePoll = (): Promise<void> => {
+      polls += 1;
+      return Promise.resolve();
+    };
+    const state = await azure.arm(quick()).resume(group, operation, { beforePoll });
+    expect(state.attached.get(id.toLowerCase())?.clientId).toBeDefined();
+    expect(polls).toBeGreaterThan(1);
+  });
+
+  test.for([
+    {
+      name: "another host",
+      url: "https://evil.example/subscriptions/S/providers/Microsoft.Compute/locations/l/operations/o",
+    },
+    { name: "another resource", url: "ARM/subscriptions/S/providers/Microsoft.KeyVault/vaults/v" },
+    {
+      name: "another subscription",
+      url: "ARM/subscriptions/other/providers/Microsoft.Compute/locations/l/operations/o",
+    },
+    { name: "no URL", url: "nonsense" },
+  ])("our token does not go to $name that a ledger names as an operation", async ({ url }) => {
+    const { requests } = azure.emulator;
+    const group = await azure.world().machine("virtualMachine", "None");
+    const before = requests.entries().length;
+    const operation = url.replace("ARM", azure.endpoint).replace("/S/", `/${group.subscriptionId}/`);
+    await expect(azure.arm().resume(group, operation)).rejects.toMatchObject({ problem: { code: "ForeignOperation" } });
+    expect(requests.entries().length).toBe(before);
+  });
+
+  test("a request that is not answered is given up", async () => {
+    const { faults } = azure.emulator.state;
+    const group = await azure.world().machine("virtualMachine", "None");
+    const fault = faults.add({ match: { service: "arm", resource: group.id }, hang: true });
+    const arm = azure.arm({ requestTimeoutMs: 50 });
+    await expect(arm.read(group)).rejects.toMatchObject({ problem: { kind: "unavailable", code: "RequestTimeout" } });
+    await expect(arm.patch(group, { type: "None" })).rejects.toMatchObject({ problem: { code: "RequestTimeout" } });
+    faults.remove(fault);
+  });
+
   test("throttling carries ARM's Retry-After and is not retried behind the caller's back", async () => {
     const { emulator } = azure;
     const group = await azure.world().machine("virtualMachine", "None");
@@ -151,6 +232,21 @@ describe("identities through the official client", () => {
     expect(await directory.find("no id")).toBeUndefined();
   });
 });
+
+/** Headers and body of an answer that starts an operation which has ended by the first look. */
+async function accepted(id: string): Promise<{ headers: Record<string, string>; body: unknown }> {
+  const token = await azure.credential.getToken("");
+  const answer = await fetch(`${azure.endpoint}${id}?api-version=2024-07-01`, {
+    method: "PATCH",
+    headers: { authorization: `Bearer ${token?.token}`, "content-type": "application/json" },
+    body: JSON.stringify({ identity: { type: "None" } }),
+  });
+  const operation = answer.headers.get("azure-asyncoperation") ?? "";
+  return {
+    headers: { "azure-asyncoperation": operation, "content-type": "application/json" },
+    body: await answer.json(),
+  };
+}
 
 function quick() {
   return { pollSchedule: { firstMs: 1, factor: 1, maxMs: 1, deadlineMs: 10_000 } };
