@@ -5,14 +5,20 @@ import type { AzureIdentitySpec, NodeGroup } from "@podid/crd-types";
 import { KubeError } from "@podid/kube";
 import type { KubeObject } from "@podid/kube";
 import { FakeClock } from "@podid/kube/testing";
+import { bindingRecord, identityRecord, podRecord } from "@podid/matcher";
 import type { BindingRecord, IdentityRecord, PodRecord } from "@podid/matcher";
 import { createLogger } from "@podid/service";
 import { assignedRecord } from "../src/assigned/record.ts";
 import { Announcer } from "../src/groups/announcer.ts";
 import { Attacher } from "../src/groups/attacher.ts";
 import { Bookkeeper } from "../src/groups/bookkeeper.ts";
+import { nodeRecord } from "../src/groups/node-record.ts";
+import type { NodeRecord } from "../src/groups/node-record.ts";
 import { Observations } from "../src/groups/observation.ts";
 import { Protection } from "../src/groups/protection.ts";
+import { ObjectVerdicts } from "../src/status/object-verdicts.ts";
+import { summarise } from "../src/status/scope-summary.ts";
+import { Tally } from "../src/status/tally.ts";
 import { World } from "../src/world.ts";
 import { resourceId, vmssProviderId } from "./cluster.ts";
 
@@ -42,6 +48,9 @@ export class Simulation {
   #identities = new Map<string, IdentityRecord>();
   #bindings = new Map<string, BindingRecord>();
   #goneNodes = new Set<string>();
+  #otherNodes: NodeRecord[] = [];
+  readonly #odd: [{ delete(key: string): boolean }, string][] = [];
+  #tally = new Tally();
   readonly #protectedIds: readonly string[];
 
   constructor(protectedClientIds: readonly string[] = []) {
@@ -101,6 +110,44 @@ export class Simulation {
     this.#world.upsertBinding(binding);
   }
 
+  /** Objects as the API server may hold them, however odd. */
+  raw(kind: "identity" | "binding" | "pod" | "node", object: object): void {
+    const identity = kind === "identity" ? identityRecord(object) : undefined;
+    const binding = kind === "binding" ? bindingRecord(object) : undefined;
+    const pod = kind === "pod" ? podRecord(object) : undefined;
+    const node = kind === "node" ? nodeRecord(object) : undefined;
+    const add = <T>(records: Map<string, T>, key: string, record: T): void => {
+      records.set(key, record);
+      this.#odd.push([records, key]);
+    };
+    if (identity !== undefined) add(this.#identities, `${identity.namespace}/${identity.name}`, identity);
+    if (binding !== undefined) add(this.#bindings, `${binding.namespace}/${binding.name}`, binding);
+    if (pod !== undefined) add(this.#pods, pod.uid, pod);
+    if (node !== undefined) this.#otherNodes.push(node);
+  }
+
+  /** Takes away all that {@link raw} gave. */
+  forgetOddities(): void {
+    for (const [records, key] of this.#odd.splice(0)) records.delete(key);
+    this.#otherNodes = [];
+  }
+
+  /** `status reason` of the condition Ready, by kind and name. */
+  get verdicts(): Record<string, string> {
+    const verdicts = new ObjectVerdicts({
+      world: this.#world,
+      tally: this.#tally,
+      protectedClientIds: new Set(this.#protectedIds),
+      issuer: () => undefined,
+    });
+    return Object.fromEntries(
+      [...this.#world.definitions.keys()].map(([kind, key]) => {
+        const ready = verdicts.of(kind, key)?.verdicts[0];
+        return [`${kind} ${key}`, `${ready?.status} ${ready?.reason}`];
+      }),
+    );
+  }
+
   deleteBinding(name: string): void {
     const binding = this.#bindings.get(name);
     if (binding === undefined) return;
@@ -145,6 +192,7 @@ export class Simulation {
   /** Runs a controller that knows only what is stored until nothing is left to do or it is killed. @returns rounds */
   async run(): Promise<number> {
     this.#restartWorld();
+    this.#tally = new Tally();
     const world = this.#world;
     const books = new Set(world.busyScopes());
     const arms = new Set<string>([this.group.key]);
@@ -173,6 +221,7 @@ export class Simulation {
       onNeedsArm: (key) => arms.add(key),
       recheck: undefined,
       onDoubt: () => {},
+      onLook: (scope, found, observation) => void this.#tally.put(scope.key, summarise(found, observation)),
     });
     const attacher = new Attacher({
       ...common,
@@ -215,6 +264,7 @@ export class Simulation {
     for (const name of this.nodes) {
       if (!this.#goneNodes.has(name)) this.#world.upsertNode({ name, group: this.group, problem: undefined });
     }
+    for (const node of this.#otherNodes) this.#world.upsertNode(node);
     for (const identity of this.#identities.values()) this.#world.upsertIdentity(identity);
     for (const binding of this.#bindings.values()) this.#world.upsertBinding(binding);
     for (const pod of this.#pods.values()) this.#world.upsertPod(pod);
