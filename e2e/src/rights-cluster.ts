@@ -122,8 +122,10 @@ export class RightsCluster {
     readonly name: string;
     readonly resourceID: string;
     readonly clientID: string;
+    /** Default: the name. */
+    readonly selector?: string;
   }): Promise<void> {
-    const { namespace, name, resourceID, clientID } = o;
+    const { namespace, name, resourceID, clientID, selector = name } = o;
     // Makes MIC write beside the pods, not in the namespace `default`; without effect there.
     const annotations = { "aadpodidentity.k8s.io/Behavior": "namespaced" };
     await this.of(RESOURCES.azureIdentities).create({
@@ -136,7 +138,7 @@ export class RightsCluster {
       apiVersion: API_VERSION,
       kind: "AzureIdentityBinding",
       metadata: { name, namespace },
-      spec: { azureIdentity: name, selector: name },
+      spec: { azureIdentity: name, selector },
     });
   }
 

@@ -150,6 +150,13 @@ export class RightsScenario {
     await until("the ledgers of the machines that are gone are gone", async () => (await this.#ledgers()).length === 1);
     await this.#untilAssigned(["default/one", "team-a/two"]);
 
+    for (const workload of WORKLOADS) {
+      const pod = `${workload.namespace}/${workload.name}`;
+      const all = [pod, ...WORKLOADS.map(({ namespace, name }) => `${namespace}/${name}`)].sort();
+      await this.#severalDefaults(workload, () => this.#untilAssigned(all));
+      await this.#untilAssigned(["default/one", "team-a/two"]);
+    }
+
     // A new leader asks before it takes anything from a pod.
     const second = await this.#startMic(1);
     await second.ready();
@@ -285,7 +292,7 @@ export class RightsScenario {
 
   /** Asks NMI for a token with the address of a pod. */
   async #token(address: string): Promise<void> {
-    const status = await new Promise<number | undefined>((resolve, reject) => {
+    const [status, body] = await new Promise<readonly [number | undefined, string]>((resolve, reject) => {
       get(
         {
           host: "127.0.0.1",
@@ -296,11 +303,12 @@ export class RightsScenario {
           path: "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net",
         },
         (answer) => {
-          answer.resume();
-          resolve(answer.statusCode);
+          let text = "";
+          answer.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+          answer.once("end", () => resolve([answer.statusCode, text]));
         },
       ).once("error", reject);
     });
-    if (status !== 200) throw new Error(`the token request from ${address} was answered with ${status}`);
+    if (status !== 200) throw new Error(`the token request from ${address} was answered with ${status}: ${body}`);
   }
 }
