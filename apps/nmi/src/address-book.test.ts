@@ -10,12 +10,17 @@ let timers: (() => void)[];
 let confirmations: { pod: string; answer: (yes: boolean) => void }[];
 let changes: number;
 let book: AddressBook;
+let doubts: string[];
+/** What the container runtime has on record; undefined: nothing at all. */
+let records: Record<string, readonly string[]> | undefined;
 
 beforeEach(() => {
   nowMs = 1_000_000;
   timers = [];
   confirmations = [];
   changes = 0;
+  doubts = [];
+  records = undefined;
   book = new AddressBook({
     clock: {
       wallMs: () => nowMs,
@@ -27,6 +32,9 @@ beforeEach(() => {
     },
     confirm: (pod) => new Promise((resolve) => confirmations.push({ pod: pod.record.name, answer: resolve })),
     changed: () => void changes++,
+    inDoubt: (address) => doubts.push(address),
+    records: { podOf: (address) => records && { uids: records[address] ?? [] } },
+    isNodeAddress: (address) => address === "10.1.0.4",
   });
 });
 
@@ -67,6 +75,7 @@ describe("one pod", () => {
     ["IPv4 mapped into IPv6", ["::ffff:10.0.0.5"], "10.0.0.5", "pod"],
     ["another address", ["10.0.0.6"], "10.0.0.5", "unknown"],
     ["the node itself", [], "127.0.0.1", "denied"],
+    ["the node by its address", [], "10.1.0.4", "denied"],
   ] as const)("%s", ([, addresses, asked, kind]) => {
     book.upsert(pod("p", { addresses }), undefined);
     expect(book.owner(asked).kind).toBe(kind);
@@ -157,5 +166,79 @@ describe("two pods", () => {
     book.upsert(pod("q"), undefined);
     expect(book.owner(ADDRESS).kind).toBe("ambiguous");
     expect(confirmations).toHaveLength(1);
+  });
+});
+
+describe("the container runtime's record", () => {
+  const OTHER = "10.0.0.9";
+
+  /** Another pod on which both agree, so that the record is known to be alive. */
+  function proven(more: Record<string, readonly string[]>): void {
+    records = { [OTHER]: ["uid-other"], ...more };
+    book.upsert(pod("other", { addresses: [OTHER] }), undefined);
+    expect(book.owner(OTHER).kind).toBe("pod");
+  }
+
+  test("agrees: served, and a reused address needs no live read", () => {
+    const old = pod("p");
+    book.upsert(old, undefined);
+    book.owner(ADDRESS);
+    book.delete(old);
+    book.upsert(pod("q"), undefined);
+    records = { [ADDRESS]: ["uid-q"] };
+    expect(book.owner(ADDRESS)).toEqual({ kind: "pod", uid: "uid-q" });
+    expect(confirmations).toEqual([]);
+  });
+
+  test("knows the address before the API server does: served", () => {
+    proven({ [ADDRESS]: ["uid-p"] });
+    book.upsert(pod("p", { addresses: [], phase: "Pending" }), undefined);
+    expect(book.owner(ADDRESS)).toEqual({ kind: "pod", uid: "uid-p" });
+  });
+
+  test.for([
+    ["names the new pod while the old one is still listed", ["uid-q"], { q: { addresses: [] }, p: {} }],
+    ["names the old pod while the new one is listed", ["uid-p"], { p: { phase: "Succeeded" }, q: {} }],
+    ["names a pod whose address is another one by now", ["uid-p"], { p: { addresses: ["10.0.0.6"] } }],
+    ["names nobody, though a pod is listed", [], { p: {} }],
+    ["names two pods", ["uid-p", "uid-q"], { p: {}, q: { addresses: [] } }],
+    ["names a pod that the API server has not announced", ["uid-new"], { p: {} }],
+  ] as const)("%s: nobody's until they agree", ([, uids, pods]) => {
+    proven({ [ADDRESS]: uids });
+    for (const [name, options] of Object.entries(pods)) book.upsert(pod(name, options), undefined);
+    expect(book.owner(ADDRESS).kind).toBe("ambiguous");
+  });
+
+  test("names a pod that is not known here or has ended: as an unknown address", () => {
+    proven({ [ADDRESS]: ["uid-new"], "10.0.0.7": ["uid-done"] });
+    book.upsert(pod("done", { addresses: ["10.0.0.7"], phase: "Failed" }), undefined);
+    expect([book.owner(ADDRESS).kind, book.owner("10.0.0.7").kind]).toEqual(["unknown", "unknown"]);
+  });
+
+  test("left over from another runtime, never agreed with anything: does not count", () => {
+    records = { [OTHER]: ["uid-long-gone"], [ADDRESS]: ["uid-gone-too"] };
+    book.upsert(pod("p"), undefined);
+    expect(book.owner(ADDRESS)).toEqual({ kind: "pod", uid: "uid-p" });
+    book.upsert(pod("q", { addresses: ["10.0.0.7"] }), undefined);
+    expect(book.owner("10.0.0.7")).toEqual({ kind: "pod", uid: "uid-q" });
+  });
+});
+
+describe("connections from before", () => {
+  test("are in doubt when a second pod claims the address, and when the first one is gone", () => {
+    const first = pod("p");
+    book.upsert(first, undefined);
+    expect(doubts).toEqual([]);
+    book.upsert(pod("q"), undefined);
+    expect(doubts).toEqual([ADDRESS]);
+    book.delete(first);
+    expect(doubts).toEqual([ADDRESS, ADDRESS]);
+  });
+
+  test("are left alone by updates of the same pod", () => {
+    const first = pod("p");
+    book.upsert(first, undefined);
+    book.upsert(pod("p", { phase: "Succeeded" }), first);
+    expect(doubts).toEqual([]);
   });
 });

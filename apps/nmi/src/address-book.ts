@@ -1,4 +1,5 @@
 import type { Clock, Ownership } from "@podid/imds-proxy";
+import type { NetworkRecords } from "./node/cni-cache.ts";
 import { mayCall } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
 
@@ -12,6 +13,10 @@ export interface AddressBookOptions {
   readonly changed: () => void;
   /** Called when an address leaves its pod, or another one claims it too: who is connected from there came before. */
   readonly inDoubt?: (address: string) => void;
+  /** What the node's container runtime knows; absent: the API server's word is all there is. */
+  readonly records?: NetworkRecords | undefined;
+  /** Whether the node itself has that address. */
+  readonly isNodeAddress?: (address: string) => boolean;
 }
 
 /** An address that changed hands within this time is confirmed by a live read before it counts. */
@@ -23,6 +28,9 @@ const CONFIRM_AGAIN_MS = 1_000;
 export class AddressBook {
   readonly #options: AddressBookOptions;
   readonly #pods = new Map<string, Map<string, NodePod>>();
+  readonly #byUid = new Map<string, NodePod>();
+  /** Records that never agree with anything may be left over from another runtime. */
+  #recordsProven = false;
   readonly #history = new Map<string, { uid: string; leftAt: number | undefined }>();
   /** Addresses under confirmation, or confirmed, for that owner. */
   readonly #confirmations = new Map<string, { readonly uid: string; state: "asking" | "yes" | "no"; at: number }>();
@@ -34,6 +42,8 @@ export class AddressBook {
   upsert(pod: NodePod, previous: NodePod | undefined): void {
     if (previous !== undefined)
       this.#drop(previous, pod.record.uid === previous.record.uid ? new Set(pod.addresses) : new Set());
+    if (previous !== undefined && previous.record.uid !== pod.record.uid) this.#byUid.delete(previous.record.uid);
+    this.#byUid.set(pod.record.uid, pod);
     for (const address of pod.addresses) {
       const holders = this.#pods.get(address) ?? new Map<string, NodePod>();
       if (holders.size > 0 && !holders.has(pod.record.uid)) this.#options.inDoubt?.(address);
@@ -42,6 +52,7 @@ export class AddressBook {
   }
 
   delete(pod: NodePod): void {
+    this.#byUid.delete(pod.record.uid);
     this.#drop(pod, new Set());
   }
 
@@ -49,9 +60,14 @@ export class AddressBook {
     const now = this.#options.clock.wallMs();
     const holders = [...(this.#pods.get(address)?.values() ?? [])].filter((pod) => mayCall(pod, now));
     const pods = holders.filter(({ record }) => !record.hostNetwork);
+    const recorded = this.#options.records?.podOf(address);
+    const verdict = recorded && this.#judge(address, recorded.uids, pods, now);
+    if (verdict !== undefined) return verdict;
     const [only] = pods;
     if (only === undefined)
-      return holders.length > 0 || isLoopback(address) ? hostAddress(address) : { kind: "unknown" };
+      return holders.length > 0 || isLoopback(address) || this.#options.isNodeAddress?.(address) === true
+        ? hostAddress(address)
+        : { kind: "unknown" };
     if (pods.length > 1) {
       const names = pods
         .map(({ record }) => `${record.namespace}/${record.name}`)
@@ -72,6 +88,31 @@ export class AddressBook {
     }
     this.#history.set(address, { uid: only.record.uid, leftAt: undefined });
     return { kind: "pod", uid: only.record.uid };
+  }
+
+  /**
+   * What follows from the runtime's record. It is written before a pod's containers start and removed after they have
+   * ended, while the API server may lag behind by seconds either way.
+   * @returns undefined when it says nothing about this address
+   */
+  #judge(address: string, uids: readonly string[], pods: readonly NodePod[], now: number): Ownership | undefined {
+    const disagreement: Ownership = {
+      kind: "ambiguous",
+      message: `container runtime and API server do not agree yet on whose address ${address} is`,
+    };
+    const [uid, ...more] = uids;
+    if (uid === undefined) return this.#recordsProven && pods.length > 0 ? disagreement : undefined;
+    if (more.length > 0) return disagreement;
+    const pod = this.#byUid.get(uid);
+    if (pod === undefined && !this.#recordsProven) return undefined;
+    if (pod === undefined || pod.record.hostNetwork || !mayCall(pod, now))
+      return pods.length === 0 ? { kind: "unknown" } : disagreement;
+    const agreed = pod.addresses.includes(address);
+    this.#recordsProven ||= agreed;
+    const contradicted = pods.some(({ record }) => record.uid !== uid) || (!agreed && pod.addresses.length > 0);
+    if (contradicted) return disagreement;
+    this.#history.set(address, { uid, leftAt: undefined });
+    return { kind: "pod", uid };
   }
 
   #drop(pod: NodePod, keep: ReadonlySet<string>): void {

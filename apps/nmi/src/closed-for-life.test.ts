@@ -19,14 +19,14 @@ const PHASES = [
   "jumpBehindAcceptingRule",
 ];
 
-test("S75 from ready to cleanup no packet of a pod reaches raw IMDS", { timeout: 120_000 }, async (context) => {
+test("S75 from ready to cleanup no packet of a pod reaches raw IMDS", { timeout: 240_000 }, async (context) => {
   const isolation = await findIsolation();
   if (typeof isolation === "string") return context.skip(isolation);
   const program = join(import.meta.dirname, "../test/closed-for-life.ts");
   const run = spawnSync("unshare", isolation.args(process.execPath, program), {
     env: isolation.env,
     encoding: "utf8",
-    timeout: 115_000,
+    timeout: 235_000,
   });
   expect(run.stderr).toBe("");
   const seen = JSON.parse(run.stdout) as Record<string, unknown>;

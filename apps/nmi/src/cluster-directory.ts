@@ -5,6 +5,7 @@ import { AddressBook } from "./address-book.ts";
 import type { ConfirmOwner } from "./address-book.ts";
 import type { AssignedRecord } from "./assigned-identity.ts";
 import { Attachments } from "./attachments.ts";
+import type { NetworkRecords } from "./node/cni-cache.ts";
 import type { NodePod } from "./node-pod.ts";
 
 export interface ClusterDirectoryOptions {
@@ -20,6 +21,8 @@ export interface ClusterDirectoryOptions {
   readonly onAddressInDoubt: (address: string) => void;
   /** Told when a pod is gone. */
   readonly onPodGone?: (uid: string) => void;
+  readonly records?: NetworkRecords | undefined;
+  readonly isNodeAddress?: (address: string) => boolean;
   /** Why the caches say nothing yet; undefined once they do. */
   readonly unsynced: () => string | undefined;
 }
@@ -49,6 +52,8 @@ export class ClusterDirectory implements PodDirectory {
       confirm: options.confirm,
       changed: () => this.changed(),
       inDoubt: options.onAddressInDoubt,
+      records: options.records,
+      ...(options.isNodeAddress && { isNodeAddress: options.isNodeAddress }),
     });
   }
 

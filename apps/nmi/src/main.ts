@@ -11,7 +11,7 @@ import { readCommand } from "./config.ts";
 import type { Config } from "./config.ts";
 import { FLAGS } from "./flags.ts";
 import { NodeLock } from "./hand-over/node-lock.ts";
-import { KUBENET_REFUSAL, usesKubenet } from "./kubenet.ts";
+import { findKubenet, KUBENET_REFUSAL } from "./kubenet.ts";
 import { startNmi } from "./nmi.ts";
 import { addLinkLocal, removeLinkLocal } from "./node/link-local.ts";
 import { PROFILE_PORT, startProfiler } from "./profiler.ts";
@@ -57,16 +57,20 @@ runMain(async (signal) => {
 async function run(config: Config, signal: AbortSignal): Promise<number> {
   const log = createLogger({ component: "nmi", format: config.logFormat, verbosity: config.verbosity });
   log.info({}, `starting nmi process. Version: ${VERSION}. Build date: ${BUILD_DATE}.`);
-  if (!config.allowKubenet && (await usesKubenet(config.kubeletConfig))) {
-    log.error(
-      {
-        file: config.kubeletConfig,
-        fix: "--allow-network-plugin-kubenet if you accept that pods can take each other's identity",
-      },
-      KUBENET_REFUSAL,
-    );
+  const shared = config.allowKubenet ? undefined : await findKubenet(config.kubeletConfig, config.cniConfigDir);
+  const accept = "--allow-network-plugin-kubenet if you accept that pods can take each other's identity";
+  if (shared?.kind === "kubenet") {
+    log.error({ file: shared.file, fix: accept }, KUBENET_REFUSAL);
     return 1;
   }
+  if (shared?.kind === "bridge")
+    log.warn(
+      {
+        file: shared.file,
+        fix: "a network policy that drops spoofed packets, pods without NET_RAW, or another network",
+      },
+      "pods of this node share a bridge and may be able to take each other's address",
+    );
   if (config.ownAssignedOnly) log.info({}, "features for scale clusters enabled");
   log.info({}, `running NMI in namespaced mode: ${config.forceNamespaced}`);
   log.info({}, `initializing in ${config.mode} mode`);

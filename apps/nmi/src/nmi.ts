@@ -29,6 +29,8 @@ import { openHostTokenSocket } from "./host-token-socket.ts";
 import { NmiMetrics } from "./metrics.ts";
 import { mayCall, nodePod } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
+import { CniCache } from "./node/cni-cache.ts";
+import { nodeAddresses } from "./node/link-local.ts";
 import { StartupTaint } from "./node/startup-taint.ts";
 import { Reflectors } from "./reflectors.ts";
 import { Reporting } from "./reporting.ts";
@@ -81,6 +83,18 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   const forwarder = new ImdsForwarder({ client, tokenLimiter, metadataLimiter });
   const broker = new TokenBroker({ clock, random, limiter: tokenLimiter, cache: config.tokenCache });
   const doors = new HttpDoors();
+  const records =
+    config.cniCacheDir === undefined
+      ? undefined
+      : new CniCache({
+          directory: config.cniCacheDir,
+          clock,
+          log,
+          changed: (left) => {
+            for (const address of left) doors.closeFrom(address);
+            directory.changed();
+          },
+        });
   const directory = new ClusterDirectory({
     clock,
     mode: config.mode,
@@ -94,6 +108,8 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
       broker.forgetPod(uid);
       sources.forgetPod(uid);
     },
+    records,
+    isNodeAddress: (address) => nodeAddresses().has(address),
     onAddressInDoubt: (address) => doors.closeFrom(address),
     confirm: (pod, address) => confirmOwner(pods, pod, address, clock.wallMs()),
     unsynced: () => watches.unsynced(),
@@ -211,6 +227,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   const ownProbes =
     config.probeSocket === undefined ? undefined : await openProbeSocket(config.probeSocket, { live: {}, ready });
   const hostTokens = config.hostToken === "unix" ? await openHostTokenSocket(config.hostTokenSocket, proxy) : undefined;
+  await records?.start();
   watches.start();
   taint?.start();
 
@@ -241,6 +258,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
       client.close();
       await sources.close();
       await watches.stop();
+      await records?.stop();
       await Promise.all([probes.close(), scrape.close(), ownProbes?.close(), events.flush({ timeoutMs: 1_000 })]);
       await reporting.close();
     },

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +25,17 @@ test.for([
 test("S76 an absent file names no plugin; an unreadable one stops the start", async () => {
   expect(await usesKubenet(file)).toBe(false);
   await expect(usesKubenet(directory)).rejects.toThrow();
+});
+
+test("S76 the process refuses to start, in upstream's words", async () => {
+  await writeFile(join(directory, "10-containerd-net.conflist"), '{"name":"kubenet","plugins":[{"type":"bridge"}]}');
+  const argv = ["--node=n", `--cni-config-dir=${directory}`, `--kubelet-config=${file}`];
+  const { status, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), ...argv], {
+    encoding: "utf8",
+  });
+  expect(status).toBe(1);
+  expect(stderr).toContain("AAD Pod Identity is not supported for Kubenet. Review https://azure.github.io/");
+  expect(stderr).toContain("--allow-network-plugin-kubenet");
 });
 
 test("L-41 route_localnet is set where a loopback target needs it", async () => {

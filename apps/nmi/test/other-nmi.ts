@@ -1,7 +1,7 @@
 /**
  * Does to a node what aad-pod-identity's NMI does: its chain at start, and again every second if that is not as it left
  * it; a listener on 127.0.0.1:2579 that shares nothing; on SIGTERM the jump and the chain go at once, and the process a
- * while later. Asks IMDS as the node for whoever comes.
+ * while later. Asks IMDS as the node for whoever comes; unlike the original it keeps the answer, for IMDS counts.
  */
 import { createServer, get } from "node:http";
 import { systemExec } from "@podid/iptables";
@@ -27,12 +27,21 @@ async function keepChain(): Promise<void> {
     await iptables("-I", "PREROUTING", "1", "-j", CHAIN);
 }
 
+function token(): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const path = `${TOKEN}&client_id=${CLIENT_ID}`;
+    const request = get({ host: IMDS, port: 80, path, headers: { metadata: "true" }, agent: false }, (answer) => {
+      let body = "";
+      answer.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      answer.once("end", () => resolve(body));
+    });
+    request.once("error", reject);
+  });
+}
+
+const answer = token();
 const server = createServer((_request, response) => {
-  const query = `${TOKEN}&client_id=${CLIENT_ID}`;
-  get({ host: IMDS, port: 80, path: query, headers: { metadata: "true" }, agent: false }, (answer) => {
-    response.writeHead(answer.statusCode ?? 500, { "x-served-by": "other" });
-    answer.pipe(response);
-  }).once("error", () => response.writeHead(503).end());
+  void answer.then((body) => response.writeHead(200, { "content-type": "application/json" }).end(body));
 });
 server.once("error", (error) => {
   process.stderr.write(`${error.message}\n`);
