@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { AuthorityList, entraCloud } from "@podid/entra-tokens";
+import { entraCloud, normalizeAuthority } from "@podid/entra-tokens";
 import type { EndpointVersion, EntraCloud } from "@podid/entra-tokens";
 import type { CommandLine } from "@podid/service";
 import type { TokenRequester } from "./pod-tokens.ts";
@@ -26,17 +26,14 @@ export interface SourceConfig {
 /** @returns what is wrong with the flags, each with its fix */
 export function sourceProblems(values: Values, env: Readonly<Record<string, string | undefined>>): string[] {
   const errors: string[] = [];
-  let cloud: EntraCloud | undefined;
   try {
-    cloud = cloudOf(values, env);
+    cloudOf(values, env);
   } catch (error) {
     errors.push(`--cloud: ${error instanceof Error ? error.message : String(error)}`);
   }
-  try {
-    if (cloud !== undefined) new AuthorityList({ cloud, further: values["allowed-authorities"] });
-  } catch (error) {
-    errors.push(`--allowed-authorities: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  for (const entry of values["allowed-authorities"])
+    if (normalizeAuthority(entry) === undefined)
+      errors.push(`--allowed-authorities: ${JSON.stringify(entry)} is not an https address without a path`);
   for (const entry of values["allow-node-identities"])
     if (!/^[^/]+\/.+$/.test(entry))
       errors.push(
