@@ -123,7 +123,7 @@ export const MIC_FLAGS = {
   }),
 } as const;
 
-/** Environment variables that are no flags: upstream's, those of a federated credential, and of the sandbox' clouds. */
+/** Environment variables that are no flags: upstream's, and those of a federated credential. */
 export const MIC_ENVIRONMENT: Readonly<Record<string, string>> = {
   MIC_POD_NAMESPACE: "Namespace of MIC's pod, from metadata.namespace. Required.",
   CLOUD:
@@ -132,8 +132,9 @@ export const MIC_ENVIRONMENT: Readonly<Record<string, string>> = {
   TENANT_ID: "Without --cloudconfig: tenant of MIC's own identity.",
   CLIENT_ID: "Without --cloudconfig: its client id.",
   CLIENT_SECRET: "Without --cloudconfig: its secret.",
-  CLIENT_CERTIFICATE_PATH: "Without --cloudconfig: PEM or PFX file with its certificate and key, instead of a secret.",
-  CLIENT_CERTIFICATE_PASSWORD: "Password of that file.",
+  CLIENT_CERTIFICATE_PATH:
+    "Without --cloudconfig: PEM file with its certificate and key, instead of a secret; read again when it changes.",
+  CLIENT_CERTIFICATE_PASSWORD: "Password of the key in that file, if it is encrypted.",
   USE_MSI:
     "Without --cloudconfig: True for a managed identity, the system-assigned one unless USER_ASSIGNED_MSI_CLIENT_ID is set.",
   USER_ASSIGNED_MSI_CLIENT_ID:
@@ -145,5 +146,5 @@ export const MIC_ENVIRONMENT: Readonly<Record<string, string>> = {
     "Projected token of a federated ServiceAccount, used where there is neither secret nor certificate nor managed identity.",
   AZURE_CLIENT_ID: "Client id for it where neither azure.json nor CLIENT_ID has one.",
   AZURE_TENANT_ID: "Tenant for it where neither azure.json nor TENANT_ID has one.",
-  AZURE_AUTHORITY_HOST: "Entra's address, where it is not the cloud's own.",
+  AZURE_AUTHORITY_HOST: "Entra's address for it, where it is not the cloud's own.",
 };

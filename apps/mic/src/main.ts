@@ -1,17 +1,17 @@
-import { AzureArm, AzureIdentityDirectory } from "@podid/azure-assigner/azure";
 import { userAgent } from "@podid/crd-types";
 import { pacedTransport, RequestRate, systemClock, transportFromKubeConfig } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { loadKubeConfig } from "@podid/kube/kubeconfig";
 import { createLogger, renderHelp, runMain, startMetrics, startProbes, startTracing } from "@podid/service";
-import { createCredential } from "./cloud/credential.ts";
+import { AzureAccess } from "./cloud/azure-access.ts";
+import { loadCloud } from "./cloud/load-cloud.ts";
 import { runDrain } from "./drain/drain-command.ts";
 import { drainableTransport } from "./drain/drainable-transport.ts";
 import { Lifecycle } from "./drain/lifecycle.ts";
 import { MIC_FLAGS } from "./flags.ts";
 import { MicMetrics } from "./metrics.ts";
 import { Mic } from "./mic.ts";
-import { parseOptions } from "./options.ts";
+import { parseOptions, protectedClientIds } from "./options.ts";
 import { ownIssuer } from "./status/service-account-issuer.ts";
 import { BUILD } from "./build.ts";
 
@@ -36,7 +36,7 @@ runMain(async (signal) => {
     case "run":
   }
 
-  const { flags, settings, cloudConfig, cloud, tracing: tracingSettings } = parsed.options;
+  const { flags, settings, azure: loaded, tracing: tracingSettings } = parsed.options;
   const log = createLogger({ component: "mic", format: flags["log-format"], verbosity: flags.v });
   log.info({}, `starting mic process. Version: ${BUILD.version}. Build date: ${BUILD.date}`);
   if (flags.kubeconfig === "") log.warn({}, "--kubeconfig not passed will use InClusterConfig");
@@ -60,20 +60,24 @@ runMain(async (signal) => {
     log.info({}, `client QPS set to: ${flags.clientQps}. Burst to: ${burst}`);
   }
   const leases = transportFromKubeConfig(kubeConfig, { userAgent: agent });
-  const endpoint = cloud.resourceManager.replace(/\/+$/, "");
-  const credential = createCredential(cloudConfig, cloud);
+  const azure = new AzureAccess(loaded, {
+    userAgent: agent,
+    computeApiVersion: flags["compute-api-version"],
+    log,
+    clock: systemClock,
+    load: () => loadCloud(flags.cloudconfig, process.env),
+    onChange: ({ config }) => {
+      void mic.accessChanged(protectedClientIds(flags["immutable-user-msis"], config));
+    },
+  });
   const metrics = new MicMetrics();
   const lifecycle = new Lifecycle({ transport, namespace: settings.namespace, log });
   const mic = new Mic(
     {
       transport: drainableTransport(transport, lifecycle),
       leases,
-      arm: new AzureArm(credential, {
-        endpoint,
-        userAgent: agent,
-        ...(flags["compute-api-version"] !== "" && { apiVersion: flags["compute-api-version"] }),
-      }),
-      directory: new AzureIdentityDirectory(credential, { endpoint, userAgent: agent }),
+      arm: azure,
+      directory: azure,
       metrics,
       log,
       clock: systemClock,
@@ -102,6 +106,7 @@ runMain(async (signal) => {
   log.info({}, "shutting down");
   await mic.stop();
   await lifecycle.stop();
+  azure.close();
   await Promise.all([probes.close(), scrape.close(), tracing.close()]);
   await Promise.all([transport.close(), leases.close()]);
   return 0;

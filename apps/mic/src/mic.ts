@@ -3,6 +3,7 @@ import { EVENT_COMPONENT } from "@podid/crd-types";
 import { EventRecorder, fencedTransport } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { Checks, Logger } from "@podid/service";
+import { armGauges } from "./arm-gauges.ts";
 import { Caches } from "./caches.ts";
 import { crdProblem, readCrdSupport } from "./crd-support.ts";
 import { Leadership } from "./election/leadership.ts";
@@ -96,6 +97,7 @@ export class Mic {
       () => this.#caches.staleSeconds,
       "cache",
     );
+    armGauges(metrics, () => this.#term?.work);
   }
 
   /** Starts to watch, and to stand for election once all caches are complete. */
@@ -111,10 +113,17 @@ export class Mic {
     await this.#caches.stop();
   }
 
-  /** Goes on with other identities protected from being detached. A leader begins its term anew. */
-  async protect(protectedClientIds: readonly string[]): Promise<void> {
-    if (protectedClientIds.join() === this.#settings.protectedClientIds.join()) return;
+  /**
+   * Azure answers to another credential from now on: what failed is tried again at once. Where other identities are to be protected
+   * from being detached, a leader begins its term anew.
+   */
+  async accessChanged(protectedClientIds: readonly string[]): Promise<void> {
+    const same = protectedClientIds.join() === this.#settings.protectedClientIds.join();
     this.#settings = { ...this.#settings, protectedClientIds };
+    if (same) {
+      this.#term?.work.lookAgain();
+      return;
+    }
     if (this.#term === undefined) return;
     await this.#end();
     if (this.#leadership.isLeader && !this.#stopping.signal.aborted) this.#begin();

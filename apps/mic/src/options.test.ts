@@ -39,7 +39,7 @@ function readFrom(files: Record<string, string>): (path: string) => string {
 
 describe("options", () => {
   test("upstream's defaults, and the Lease in MIC's own namespace", () => {
-    const { settings, cloud } = options([]);
+    const { settings, azure } = options([]);
     expect(settings).toMatchObject({
       forceNamespaced: false,
       namespace: "podid",
@@ -47,9 +47,15 @@ describe("options", () => {
       reconcileIntervalMs: 180_000,
       syncRetryMs: 3_600_000,
       protectedClientIds: [],
-      lease: { namespace: "podid", name: "aad-pod-identity-mic", durationMs: 15_000 },
+      lease: {
+        namespace: "podid",
+        name: "aad-pod-identity-mic",
+        durationMs: 15_000,
+        upstreamNamespace: "default",
+      },
+      typeUpgrade: { namespace: "podid", configMap: "aad-pod-identity-config", key: "type-upgrade-status" },
     });
-    expect(cloud.resourceManager).toBe("https://management.azure.com/");
+    expect(azure.cloud.resourceManager).toBe("https://management.azure.com/");
   });
 
   test("upstream's spellings", () => {
@@ -71,8 +77,9 @@ describe("options", () => {
       reconcileIntervalMs: 10_000,
       trustMs: 10_000,
       assignerLimits: { maxAttempts: 5, conflictDelayMs: 2000 },
-      lease: { namespace: "other" },
+      lease: { namespace: "other", upstreamNamespace: "other" },
     });
+    expect(options(["--enable-type-upgrade=false"]).settings.typeUpgrade).toBeUndefined();
   });
 
   test("S34 the cluster's own identity is protected", () => {

@@ -1,21 +1,18 @@
-import { readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { parseCommandLine, tracingSettings } from "@podid/service";
 import type { FlagValues, TracingSettings } from "@podid/service";
 import { BUILD } from "./build.ts";
-import { cloudConfigFromEnvironment, cloudConfigFromFile } from "./cloud/cloud-config.ts";
 import type { CloudConfig, Environment } from "./cloud/cloud-config.ts";
-import { findCloud } from "./cloud/clouds.ts";
-import type { Cloud } from "./cloud/clouds.ts";
+import { loadCloud } from "./cloud/load-cloud.ts";
+import type { LoadedCloud, ReadFile } from "./cloud/load-cloud.ts";
 import { MIC_FLAGS } from "./flags.ts";
 import type { MicSettings } from "./mic.ts";
 
 export interface MicOptions {
   readonly flags: FlagValues<typeof MIC_FLAGS>;
   readonly settings: MicSettings;
-  readonly cloudConfig: CloudConfig;
-  readonly cloud: Cloud;
+  readonly azure: LoadedCloud;
   readonly tracing: TracingSettings | undefined;
 }
 
@@ -25,11 +22,7 @@ export type ParsedOptions =
   | { readonly kind: "invalid"; readonly errors: readonly string[] };
 
 /** Command line, environment and cloud configuration, checked together: every mistake is reported at once. */
-export function parseOptions(
-  argv: readonly string[],
-  env: Environment,
-  readFile: (path: string) => string = (path) => readFileSync(path, "utf8"),
-): ParsedOptions {
+export function parseOptions(argv: readonly string[], env: Environment, readFile?: ReadFile): ParsedOptions {
   const parsed = parseCommandLine(MIC_FLAGS, { argv, env });
   if (!parsed.ok) return { kind: "invalid", errors: parsed.errors };
   const { values: flags, given, positional } = parsed.commandLine;
@@ -50,23 +43,10 @@ export function parseOptions(
   if (namespace === "") {
     errors.push("namespace not specified. Please add meta.namespace as env variable MIC_POD_NAMESPACE");
   }
-  const cloudConfig = attempt(() =>
-    flags.cloudconfig === ""
-      ? cloudConfigFromEnvironment(env)
-      : cloudConfigFromFile(attemptRead(readFile, "--cloudconfig", flags.cloudconfig), env),
-  );
-  const cloud =
-    cloudConfig &&
-    attempt(() =>
-      findCloud(cloudConfig.cloud, () => {
-        const path = env["AZURE_ENVIRONMENT_FILEPATH"] ?? "";
-        if (path === "") throw new Error("AZURE_ENVIRONMENT_FILEPATH is not set; cloud AzureStackCloud needs it");
-        return attemptRead(readFile, "AZURE_ENVIRONMENT_FILEPATH", path);
-      }),
-    );
+  const azure = attempt(() => loadCloud(flags.cloudconfig, env, readFile));
   const tracing = tracingSettings(flags["otlp-endpoint"], env);
   errors.push(...tracing.errors);
-  if (errors.length > 0 || cloudConfig === undefined || cloud === undefined) return { kind: "invalid", errors };
+  if (errors.length > 0 || azure === undefined) return { kind: "invalid", errors };
 
   const settings: MicSettings = Object.freeze({
     forceNamespaced: flags.forceNamespaced,
@@ -78,10 +58,7 @@ export function parseOptions(
     reconcileIntervalMs: flags["identity-assignment-reconcile-interval"],
     syncRetryMs: flags.syncRetryDuration,
     trustMs: Math.min(30_000, flags["identity-assignment-reconcile-interval"]),
-    protectedClientIds: [
-      ...flags["immutable-user-msis"],
-      ...(cloudConfig.clusterIdentity === undefined ? [] : [cloudConfig.clusterIdentity]),
-    ],
+    protectedClientIds: protectedClientIds(flags["immutable-user-msis"], azure.config),
     assignerLimits: {
       // Upstream's default of two retries was for errors told apart by text; ours are conflicts, which a busy machine has more of.
       ...(given.has("update-user-msi-max-retry") && { maxAttempts: flags["update-user-msi-max-retry"] + 1 }),
@@ -106,16 +83,10 @@ export function parseOptions(
         }
       : undefined,
   });
-  return { kind: "run", options: { flags, settings, cloudConfig, cloud, tracing: tracing.settings } };
+  return { kind: "run", options: { flags, settings, azure, tracing: tracing.settings } };
 }
 
-function attemptRead(readFile: (path: string) => string, what: string, path: string): string {
-  try {
-    return readFile(path);
-  } catch (error) {
-    throw new Error(
-      `${what}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}); give the path of a readable file`,
-      { cause: error },
-    );
-  }
+/** Client ids of identities that are never detached: the operator's list, and the cluster's own. */
+export function protectedClientIds(immutable: readonly string[], { clusterIdentity }: CloudConfig): readonly string[] {
+  return clusterIdentity === undefined ? immutable : [...immutable, clusterIdentity];
 }

@@ -185,8 +185,9 @@ export class Term {
       onError,
     });
     this.#arms = new WorkQueue({
-      // A group that hangs holds one place for minutes; there must always be others.
-      concurrency: 500,
+      // A group that hangs, or waits for its turn at ARM, holds a place for minutes; there must always be others. ARM's budget
+      // limits what is really under way.
+      concurrency: 5000,
       handler: (key, signal) => attacher.attach(key, signal),
       clock,
       random,
@@ -209,6 +210,11 @@ export class Term {
       ([key, { attached }]) => [this.#ports.world.scope(key).group?.name ?? key, attached.size] as const,
     );
     return Object.fromEntries(counts.toSorted(([, a], [, b]) => b - a).slice(0, SHOWN_GROUPS));
+  }
+
+  /** ARM answers otherwise from now on: whatever waits for a date is tried at once. */
+  lookAgain(): void {
+    for (const key of this.#ports.world.busyScopes()) this.#arms.add(key);
   }
 
   /** Reads the ledgers, then works until {@link stop}. */

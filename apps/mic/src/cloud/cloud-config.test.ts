@@ -48,6 +48,29 @@ describe("cloud config", () => {
       }),
       want: { credential: { kind: "managedIdentity", clientId: "X" } },
     },
+    {
+      name: "msi alone means it too",
+      text: JSON.stringify({ ...SECRET, aadClientId: "MSI", aadClientSecret: "msi" }),
+      want: { credential: { kind: "managedIdentity", clientId: undefined } },
+    },
+    {
+      name: "user-assigned by resource id",
+      text: JSON.stringify({ useManagedIdentityExtension: true, userAssignedIdentityID: "/subscriptions/s/x" }),
+      want: {
+        credential: { kind: "managedIdentity", clientId: undefined, resourceId: "/subscriptions/s/x" },
+        clusterIdentity: undefined,
+      },
+    },
+    {
+      name: "a certificate",
+      text: JSON.stringify({ ...SECRET, aadClientSecret: "", aadClientCertPath: "/c.pem", aadClientCertPassword: "p" }),
+      want: { credential: { kind: "certificate", clientId: "c", path: "/c.pem", password: "p" } },
+    },
+    {
+      name: "a secret wins over a certificate",
+      text: JSON.stringify({ ...SECRET, aadClientCertPath: "/c.pem" }),
+      want: { credential: { kind: "secret" } },
+    },
   ])("$name", ({ text, want }) => {
     expect(cloudConfigFromFile(text, {})).toMatchObject(want);
   });
@@ -81,8 +104,14 @@ describe("cloud config", () => {
     });
     const federated = { AZURE_CLIENT_ID: "c", AZURE_TENANT_ID: "t", AZURE_FEDERATED_TOKEN_FILE: "/token" };
     expect(cloudConfigFromEnvironment(federated)).toMatchObject({
-      credential: { kind: "workloadIdentity", tokenFile: "/token" },
+      credential: { kind: "workloadIdentity", tokenFile: "/token", authorityHost: undefined },
     });
+    expect(cloudConfigFromEnvironment({ ...federated, AZURE_AUTHORITY_HOST: "https://entra.example/" })).toMatchObject({
+      credential: { authorityHost: "https://entra.example/" },
+    });
+    expect(
+      cloudConfigFromEnvironment({ TENANT_ID: "t", CLIENT_ID: "c", CLIENT_CERTIFICATE_PATH: "/c.pem" }),
+    ).toMatchObject({ credential: { kind: "certificate", path: "/c.pem", password: undefined } });
     expect(() => cloudConfigFromEnvironment({ TENANT_ID: "t" })).toThrow("CLIENT_ID, CLIENT_SECRET are not set");
   });
 });
@@ -113,8 +142,34 @@ describe("clouds", () => {
       authorityHost: "https://login.example/",
       resourceManager: "https://arm.example/",
     });
-    expect(() => findCloud("AzureStackCloud", () => "{}")).toThrow("activeDirectoryEndpoint is undefined");
+    expect(() => findCloud("AzureStackCloud", () => "{}")).toThrow('activeDirectoryEndpoint is ""; give a URL');
+    expect(() => findCloud("AzureStackCloud", () => "[]")).toThrow("no JSON object");
+    expect(() => findCloud("AzureStackCloud", () => "{")).toThrow("no JSON");
     expect(() => findCloud("AzureStackCloud", none)).toThrow("AZURE_ENVIRONMENT_FILEPATH");
+  });
+
+  test("all of go-autorest's fields are understood, in any casing, and a token is asked for the file's audience", () => {
+    const file = {
+      Name: "HybridEnvironment",
+      managementPortalURL: "https://portal.local/",
+      serviceManagementEndpoint: "https://management.local.onmicrosoft.com/guid",
+      ResourceManagerEndpoint: "https://management.local.azurestack.external",
+      activeDirectoryEndpoint: "https://login.windows.net",
+      galleryEndpoint: "https://gallery.local/",
+      storageEndpointSuffix: "local.azurestack.external",
+      resourceIdentifiers: { graph: "https://graph.local/", keyVault: "N/A" },
+    };
+    const cloud = findCloud("azurestackcloud", () => `\uFEFF${JSON.stringify(file)}`);
+    expect(cloud).toEqual({
+      name: "HybridEnvironment",
+      authorityHost: "https://login.windows.net/",
+      resourceManager: "https://management.local.azurestack.external/",
+      audience: "https://management.local.onmicrosoft.com/guid",
+    });
+    const withAudience = JSON.stringify({ ...file, tokenAudience: "https://audience.local/" });
+    expect(findCloud("AzureStackCloud", () => withAudience).audience).toBe("https://audience.local/");
+    const wrong = JSON.stringify({ ...file, storageEndpointSuffix: 1 });
+    expect(() => findCloud("AzureStackCloud", () => wrong)).toThrow("storageEndpointSuffix is 1; give a text");
   });
 
   test("an unknown cloud is refused with the known ones", () => {

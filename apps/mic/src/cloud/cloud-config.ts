@@ -6,10 +6,27 @@ export interface CloudConfig {
   readonly tenantId: string;
   readonly credential:
     | { readonly kind: "secret"; readonly clientId: string; readonly clientSecret: string }
-    /** Without client id: the system-assigned one. */
-    | { readonly kind: "managedIdentity"; readonly clientId: string | undefined }
+    /** PEM file with certificate and key; the key may be encrypted. */
+    | {
+        readonly kind: "certificate";
+        readonly clientId: string;
+        readonly path: string;
+        readonly password: string | undefined;
+      }
+    /** Without client id and resource id: the system-assigned one. */
+    | {
+        readonly kind: "managedIdentity";
+        readonly clientId: string | undefined;
+        readonly resourceId?: string | undefined;
+      }
     /** The projected token of a federated ServiceAccount. */
-    | { readonly kind: "workloadIdentity"; readonly clientId: string; readonly tokenFile: string };
+    | {
+        readonly kind: "workloadIdentity";
+        readonly clientId: string;
+        readonly tokenFile: string;
+        /** Where its webhook says that Entra is; undefined: where the cloud's is. */
+        readonly authorityHost?: string | undefined;
+      };
   readonly subscriptionId: string;
   readonly resourceGroup: string;
   readonly vmType: string;
@@ -24,6 +41,8 @@ interface Fields {
   readonly tenantId: string;
   readonly clientId: string;
   readonly clientSecret: string;
+  readonly certificatePath: string;
+  readonly certificatePassword: string;
   readonly subscriptionId: string;
   readonly resourceGroup: string;
   readonly vmType: string;
@@ -60,6 +79,8 @@ export function cloudConfigFromFile(text: string, environment: Environment): Clo
       tenantId: value("tenantId"),
       clientId: value("aadClientId"),
       clientSecret: value("aadClientSecret"),
+      certificatePath: value("aadClientCertPath"),
+      certificatePassword: value("aadClientCertPassword"),
       subscriptionId: value("subscriptionId"),
       resourceGroup: value("resourceGroup"),
       vmType: value("vmType"),
@@ -80,6 +101,8 @@ export function cloudConfigFromEnvironment(environment: Environment): CloudConfi
       tenantId: value("TENANT_ID"),
       clientId: value("CLIENT_ID"),
       clientSecret: value("CLIENT_SECRET"),
+      certificatePath: value("CLIENT_CERTIFICATE_PATH"),
+      certificatePassword: value("CLIENT_CERTIFICATE_PASSWORD"),
       subscriptionId: value("SUBSCRIPTION_ID"),
       resourceGroup: value("RESOURCE_GROUP"),
       vmType: value("VM_TYPE"),
@@ -105,11 +128,30 @@ function cloudConfig(
     vmType,
     clusterIdentity: userAssignedIdentity === "" ? undefined : userAssignedIdentity,
   };
-  if (fields.useManagedIdentity) {
+  // AKS and the chart write `msi` where a service principal's id would be.
+  if (fields.useManagedIdentity || fields.clientId.toLowerCase() === "msi") {
+    const isResource = userAssignedIdentity.startsWith("/");
+    return {
+      ...common,
+      // A resource id protects nobody: identities are told apart by client id.
+      clusterIdentity: isResource ? undefined : common.clusterIdentity,
+      tenantId: fields.tenantId,
+      credential: isResource
+        ? { kind: "managedIdentity", clientId: undefined, resourceId: userAssignedIdentity }
+        : { kind: "managedIdentity", clientId: common.clusterIdentity },
+    };
+  }
+  const { certificatePath, certificatePassword } = fields;
+  if (fields.clientSecret === "" && certificatePath !== "" && fields.clientId !== "" && fields.tenantId !== "") {
     return {
       ...common,
       tenantId: fields.tenantId,
-      credential: { kind: "managedIdentity", clientId: common.clusterIdentity },
+      credential: {
+        kind: "certificate",
+        clientId: fields.clientId,
+        path: certificatePath,
+        password: certificatePassword === "" ? undefined : certificatePassword,
+      },
     };
   }
   const tokenFile = environment["AZURE_FEDERATED_TOKEN_FILE"] ?? "";
@@ -119,7 +161,12 @@ function cloudConfig(
     return {
       ...common,
       tenantId: federatedTenant,
-      credential: { kind: "workloadIdentity", clientId: federatedClient, tokenFile },
+      credential: {
+        kind: "workloadIdentity",
+        clientId: federatedClient,
+        tokenFile,
+        authorityHost: environment["AZURE_AUTHORITY_HOST"] || undefined,
+      },
     };
   }
   const missing = (["tenantId", "clientId", "clientSecret"] as const)
@@ -127,7 +174,7 @@ function cloudConfig(
     .map((field) => names[field]);
   if (missing.length > 0) {
     throw new Error(
-      `no credential for Azure: ${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not set; set ${missing.length === 1 ? "it" : "them"}, or use a managed identity (useManagedIdentityExtension, USE_MSI)`,
+      `no credential for Azure: ${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not set; set ${missing.length === 1 ? "it" : "them"}, or use a certificate (aadClientCertPath, CLIENT_CERTIFICATE_PATH), a managed identity (useManagedIdentityExtension, USE_MSI) or a federated one (AZURE_FEDERATED_TOKEN_FILE)`,
     );
   }
   const { tenantId, clientId, clientSecret } = fields;

@@ -3,6 +3,8 @@ export interface Cloud {
   readonly name: string;
   readonly authorityHost: string;
   readonly resourceManager: string;
+  /** Whom a token for ARM is for; undefined: ARM's own URL, as in all of Microsoft's clouds. */
+  readonly audience?: string;
 }
 
 const PUBLIC: Cloud = {
@@ -56,27 +58,48 @@ export function findCloud(name: string, environmentFile: () => string): Cloud {
   return cloud;
 }
 
+/**
+ * Reads go-autorest's `azure.Environment`. Of its fixed fields MIC needs four; the others, as the suffixes of storage and databases,
+ * are only looked at so far that a text stands where a text belongs. Keys are found in any casing, as Go finds them.
+ */
 function customCloud(text: string): Cloud {
-  let file: Record<string, unknown>;
+  let file: unknown;
   try {
-    file = JSON.parse(text) as Record<string, unknown>;
+    file = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
-    throw new Error(
-      "failed to get cloud environment, error: the file that AZURE_ENVIRONMENT_FILEPATH names is not JSON",
-      { cause: error },
-    );
+    throw broken("it is no JSON", error);
   }
-  const { name, activeDirectoryEndpoint, resourceManagerEndpoint } = file;
-  const authorityHost = url("activeDirectoryEndpoint", activeDirectoryEndpoint);
-  const resourceManager = url("resourceManagerEndpoint", resourceManagerEndpoint);
-  return { name: typeof name === "string" ? name : "AzureStackCloud", authorityHost, resourceManager };
+  if (typeof file !== "object" || file === null || Array.isArray(file)) throw broken("it is no JSON object");
+  const fields = new Map(
+    Object.entries(file).map(([key, value]) => [key.toLowerCase(), { key, value: value as unknown }]),
+  );
+  const wrong = [...fields.values()].find(
+    ({ key, value }) =>
+      value !== null &&
+      (key.toLowerCase() === "resourceidentifiers" ? typeof value !== "object" : typeof value !== "string"),
+  );
+  if (wrong !== undefined) throw broken(`${wrong.key} is ${JSON.stringify(wrong.value)}; give a text`);
+  const field = (name: string): string => {
+    const value = fields.get(name.toLowerCase())?.value;
+    return typeof value === "string" ? value.trim() : "";
+  };
+  const audience = field("tokenAudience") || field("serviceManagementEndpoint");
+  return {
+    name: field("name") || "AzureStackCloud",
+    authorityHost: url("activeDirectoryEndpoint", field("activeDirectoryEndpoint")),
+    resourceManager: url("resourceManagerEndpoint", field("resourceManagerEndpoint")),
+    ...(audience !== "" && { audience }),
+  };
 }
 
-function url(field: string, value: unknown): string {
-  if (typeof value !== "string" || !URL.canParse(value)) {
-    throw new Error(
-      `failed to get cloud environment, error: ${field} is ${JSON.stringify(value)} in the file that AZURE_ENVIRONMENT_FILEPATH names; give a URL`,
-    );
-  }
+function url(field: string, value: string): string {
+  if (!URL.canParse(value)) throw broken(`${field} is ${JSON.stringify(value)}; give a URL`);
   return value.endsWith("/") ? value : `${value}/`;
+}
+
+function broken(why: string, cause?: unknown): Error {
+  return new Error(
+    `failed to get cloud environment, error: the file that AZURE_ENVIRONMENT_FILEPATH names cannot be used: ${why}`,
+    cause === undefined ? {} : { cause },
+  );
 }

@@ -1,4 +1,9 @@
-import { ClientSecretCredential, ManagedIdentityCredential, WorkloadIdentityCredential } from "@azure/identity";
+import {
+  ClientCertificateCredential,
+  ClientSecretCredential,
+  ManagedIdentityCredential,
+  WorkloadIdentityCredential,
+} from "@azure/identity";
 import type { TokenCredential } from "@azure/identity";
 import type { CloudConfig } from "./cloud-config.ts";
 import type { Cloud } from "./clouds.ts";
@@ -12,7 +17,19 @@ export function createCredential({ credential, tenantId }: CloudConfig, { author
         // Entra's discovery answers for the public cloud only; the host is the operator's own choice.
         disableInstanceDiscovery: true,
       });
+    case "certificate":
+      return new ClientCertificateCredential(
+        tenantId,
+        credential.clientId,
+        {
+          certificatePath: credential.path,
+          ...(credential.password !== undefined && { certificatePassword: credential.password }),
+        },
+        { authorityHost, disableInstanceDiscovery: true },
+      );
     case "managedIdentity":
+      if (credential.resourceId !== undefined)
+        return new ManagedIdentityCredential({ resourceId: credential.resourceId });
       return credential.clientId === undefined
         ? new ManagedIdentityCredential()
         : new ManagedIdentityCredential({ clientId: credential.clientId });
@@ -21,7 +38,7 @@ export function createCredential({ credential, tenantId }: CloudConfig, { author
         tenantId,
         clientId: credential.clientId,
         tokenFilePath: credential.tokenFile,
-        authorityHost,
+        authorityHost: credential.authorityHost ?? authorityHost,
         disableInstanceDiscovery: true,
       });
   }
