@@ -140,6 +140,8 @@ export class MicMetrics implements WriteTimer {
       registers: [this.registry],
       collect: () => {
         const value = read();
+        // What is not among the values any more must not be shown as it was.
+        if (label !== undefined) gauge.reset();
         if (typeof value === "number") gauge.set(value);
         else for (const [key, number] of Object.entries(value)) gauge.set({ [label ?? "name"]: key }, number);
       },

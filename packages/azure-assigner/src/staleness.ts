@@ -42,7 +42,7 @@ export function onTrialProblem(
     kind: "identities-refused",
     status: 0,
     code: "IdentityOnTrial",
-    message: `ARM refused ${id} together with others without telling which one is to blame; it is tried apart in ${Math.ceil(retryAfterMs / 1000)} s`,
+    message: `ARM refused ${id} together with others without telling which one is to blame; it is tried apart as soon as the machine's write budget has room`,
     identities: [key],
     retryAfterMs,
   };

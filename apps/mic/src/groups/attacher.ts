@@ -85,7 +85,7 @@ export class Attacher {
     const { ledger } = await ledgers.load(scope.group);
     // Somebody is looking at it, or has just looked.
     if (this.#active.has(groupKey) || this.turn(groupKey) !== turn) return true;
-    if (!isSettled(this.#request(scope.key), ledger, state, clock.now())) return false;
+    if (!isSettled(this.#request(scope), ledger, state, clock.now())) return false;
     const owned = new Set(Object.keys(ledger.entries));
     const outcome = { kind: "converged", state, owned, refused: new Map(), deferred: new Map(), requests: 0 } as const;
     if (observations.of(groupKey).blocked !== undefined) return false;
@@ -94,7 +94,7 @@ export class Attacher {
   }
 
   async #attach(groupKey: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
-    const { world, ledgers, assigner, observations, log } = this.#o;
+    const { world, ledgers, assigner, observations, log, dryRun } = this.#o;
     const scope = world.scope(groupKey);
     const { group } = scope;
     if (group === undefined) return undefined;
@@ -107,17 +107,16 @@ export class Attacher {
 
     const outcome = await assigner.assign({
       group,
-      ...this.#request(scope.key),
+      ...this.#request(scope),
       suspects: () => this.#suspects(scope.key),
-      adoptable: () => this.#adoptable(scope),
       fenced: this.#o.fenced,
-      dryRun: this.#o.dryRun,
+      dryRun,
       signal,
       onPlan: (plan) => this.#logPlan(group.name, plan),
       onAdopt: (keys) =>
         log.info(
           { group: group.id, identities: keys },
-          `taking over ${keys.length} identities that aad-pod-identity attached to ${group.name}`,
+          `${dryRun ? "dry run: would be " : ""}taking over ${keys.length} identities that aad-pod-identity attached to ${group.name}`,
         ),
       onDetaching: (keys) => observations.forget(groupKey, keys),
       onProgress: (progress) => {
@@ -129,16 +128,17 @@ export class Attacher {
     else this.#note(groupKey, outcome, true);
     if (outcome.kind === "fenced") return undefined;
     // In a dry run the objects stay as they are: looking at them again would only ask ARM again.
-    if (!this.#o.dryRun) this.#o.onSeen(groupKey);
+    if (!dryRun) this.#o.onSeen(groupKey);
     return this.#nextLook(groupKey, outcome);
   }
 
-  #request(groupKey: string): Pick<AssignRequest, "desired" | "skip" | "isProtected" | "epoch"> {
+  #request(scope: Scope): Pick<AssignRequest, "desired" | "skip" | "isProtected" | "adoptable" | "epoch"> {
     const { protection } = this.#o;
     return {
-      desired: () => this.#desired(groupKey),
-      skip: () => this.#skip(groupKey),
+      desired: () => this.#desired(scope.key),
+      skip: () => this.#skip(scope.key),
       isProtected: (identity) => protection.isProtected(identity),
+      adoptable: () => this.#adoptable(scope),
       epoch: this.#o.epoch(),
     };
   }

@@ -148,7 +148,7 @@ export class GuardedArm implements Arm, WriteGate {
       kind: "unavailable",
       status: 0,
       code: "CircuitOpen",
-      message: `ARM ${direction}s for ${group.id} kept failing; the next one is in ${Math.ceil(retryAfterMs / 1000)} s`,
+      message: `ARM ${direction}s for ${group.id} kept failing; it is given a rest`,
       retryAfterMs,
     };
   }
