@@ -25,7 +25,7 @@ WantedBy=multi-user.target
 `;
 
 // The program knows the rules; the node needs only its own iptables.
-const rules = execFileSync("nmi", ["guard", "--print"], { encoding: "utf8" });
+const rules = execFileSync("nmi", ["guard", "print"], { encoding: "utf8" });
 write(RULES, rules);
 write(UNIT, unit);
 mkdirSync(dirname(join(HOST, WANTED)), { recursive: true });
