@@ -24,7 +24,7 @@ interface Told {
 }
 
 async function told(kind: ClusterKind, name: string): Promise<Told> {
-  return ((await h.cluster.find(kind, name))?.["status"] ?? {}) as Told;
+  return (await h.cluster.find(kind, name))?.["status"] ?? {};
 }
 
 /** `Ready status reason matched/assigned/failed`. */
