@@ -13,6 +13,7 @@ import { FLAGS } from "./flags.ts";
 import { NodeLock } from "./hand-over/node-lock.ts";
 import { findKubenet, KUBENET_REFUSAL } from "./kubenet.ts";
 import { startNmi } from "./nmi.ts";
+import { HostGroups } from "./node/host-groups.ts";
 import { addLinkLocal, removeLinkLocal } from "./node/link-local.ts";
 import { PROFILE_PORT, startProfiler } from "./profiler.ts";
 import { allowRouteLocalnet } from "./route-localnet.ts";
@@ -146,6 +147,8 @@ async function serve(
     clock: systemClock,
     random: Math.random,
     userAgent: agent,
+    hostGroups:
+      config.hostNetworkAllow === undefined ? undefined : new HostGroups({ rules, allow: config.hostNetworkAllow }),
     onUninstalled: () => removeLinkLocal(config.listenAddress),
   });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));

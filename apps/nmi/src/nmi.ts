@@ -30,6 +30,7 @@ import { NmiMetrics } from "./metrics.ts";
 import { mayCall, nodePod } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
 import { CniCache } from "./node/cni-cache.ts";
+import type { HostGroups } from "./node/host-groups.ts";
 import { nodeAddresses } from "./node/link-local.ts";
 import { StartupTaint } from "./node/startup-taint.ts";
 import { Reflectors } from "./reflectors.ts";
@@ -42,8 +43,8 @@ export interface NmiPorts {
   readonly rules: Pick<NodeRules, "ensure" | "remove" | "change">;
   /** Which process of this node writes the rules; absent: this one. */
   readonly lock?: Lock;
-  /** Called before each look at the rules. @returns chains to be filled anew */
-  readonly rewrite?: () => Promise<ReadonlySet<string>>;
+  /** Whom the rules for the node's own processes let through; absent: there are no such rules. */
+  readonly hostGroups?: HostGroups | undefined;
   /** Called after the rules were removed because podid is being uninstalled. */
   readonly onUninstalled?: () => Promise<void>;
   /** Where the audit goes; absent: nowhere. */
@@ -196,13 +197,14 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     log,
     unprepared: () => watches.unsynced(),
     onRepair: () => metrics.ruleRepair(),
-    ...(ports.rewrite && { rewrite: ports.rewrite }),
+    ...(ports.hostGroups && { rewrite: () => ports.hostGroups?.refresh() ?? Promise.resolve(new Set<string>()) }),
     exportTokens: () => broker.export(),
     importTokens: (snapshot) => log.info({ tokens: broker.import(snapshot) }, "took over tokens"),
   });
 
   const ready: Checks = {
     rules: () => presence.problem,
+    host: () => ports.hostGroups?.problem,
     caches: () => watches.unsynced(),
     serving: () => (stopping ? "shutting down" : undefined),
   };

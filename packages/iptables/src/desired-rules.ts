@@ -44,12 +44,13 @@ export function desiredRules(options: RuleOptions): DesiredRules {
   const host = hostRules(options);
   return [
     ...guard,
-    { table: "filter", chain: HOST_CHAIN, hook: "OUTPUT", rules: host.filter },
-    { table: "nat", chain: HOST_CHAIN, hook: "OUTPUT", rules: host.nat },
     ...(options.sharedChain === "leave"
       ? []
       : [{ table: "nat", chain: SHARED_CHAIN, hook: "PREROUTING", rules: redirect } as const]),
     { table: "nat", chain: REDIRECT_CHAIN, hook: "PREROUTING", rules: redirect, before: SHARED_CHAIN },
+    // Last: a kernel that cannot match control groups refuses them, and what is above has to be in by then.
+    { table: "filter", chain: HOST_CHAIN, hook: "OUTPUT", rules: host.filter },
+    { table: "nat", chain: HOST_CHAIN, hook: "OUTPUT", rules: host.nat },
   ];
 }
 
