@@ -7,6 +7,7 @@ import type { ArmProblem } from "./arm-problem.ts";
 import { sleep, systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { ComputeState } from "./compute-state.ts";
+import { examine, planFor, verify } from "./examination.ts";
 import { Isolation } from "./isolation.ts";
 import {
   adopt,
@@ -20,11 +21,9 @@ import {
 } from "./ledger.ts";
 import type { Ledger, StoredLedger } from "./ledger.ts";
 import { deletingProblem, updatingProblem } from "./machine-problem.ts";
-import { plan } from "./plan.ts";
 import type { Plan, PlannedRequest } from "./plan.ts";
-import { afterRefusal, mayEvict } from "./refusal.ts";
-import { entriesWithoutClient, isBusy, notFoundProblem, onTrialProblem, withoutClientProblem } from "./staleness.ts";
-import { missing } from "./suspects.ts";
+import { afterRefusal } from "./refusal.ts";
+import { isBusy, onTrialProblem } from "./staleness.ts";
 
 /** Waiting longer than this for a turn makes the picture of the machine too old to act on. */
 const FRESH_MS = 1000;
@@ -97,8 +96,8 @@ export class Assigner {
       if (!isBusy(state)) run.busySince = undefined;
 
       run.ledger = this.#settle(run, stored.ledger, state);
-      await this.#examine(run, state);
-      const planned = this.#plan(run, state, run.ledger);
+      await examine(run, state, this.#ports.directory);
+      const planned = planFor(run, state, run.ledger);
       if (request.dryRun === true) {
         request.onPlan?.(planned, state);
         return { kind: "converged" };
@@ -155,52 +154,13 @@ export class Assigner {
     return adopted;
   }
 
-  /** Finds dead entries to make anew, and asks about those who were refused before. */
-  async #examine(run: Run, state: ComputeState): Promise<void> {
-    const { request, isolation } = run;
-    const skip = request.skip?.() ?? new Set();
-    for (const key of run.evict) if (!state.attached.has(key)) run.evict.delete(key);
-    const desired = new Map([...request.desired()].map(({ key, id }) => [key, { key, id }]));
-    for (const identity of entriesWithoutClient(desired.values(), state)) {
-      if (!skip.has(identity.key) && mayEvict(run, state, identity)) run.evict.add(identity.key);
-    }
-    const candidates = run.briefed || request.dryRun === true ? [] : [...(request.suspects?.() ?? [])];
-    run.briefed = true;
-    const doubtful = candidates.flatMap((key) => {
-      const ref = desired.get(key);
-      return ref === undefined || skip.has(key) || state.attached.has(key) ? [] : [ref];
-    });
-    const evicting = [...run.evict].flatMap((key) => state.attached.get(key) ?? []);
-    const unasked = [...doubtful, ...evicting].filter(({ key }) => !run.vouched.has(key) && !run.refused.has(key));
-    const unknown = await missing(unasked, this.#ports.directory, request.signal);
-    for (const { key } of unasked) run.vouched.add(key);
-    for (const ref of unknown) run.refuse(ref.key, notFoundProblem(ref));
-    isolation.suspect(doubtful.map(({ key }) => key).filter((key) => !run.refused.has(key)));
-    isolation.clear([...isolation.suspects].filter((key) => !desired.has(key) || state.attached.has(key)));
-  }
-
-  /** Those who are beyond doubt first; then, apart, one set of the doubtful. */
-  #plan(run: Run, state: ComputeState, ledger: Ledger): Plan {
-    const { request, waiting, isolation, evict } = run;
-    const planWithout = (doubtful: Iterable<string>): Plan =>
-      plan({
-        current: state,
-        desired: request.desired(),
-        ledger,
-        isProtected: request.isProtected,
-        skip: new Set([...waiting, ...doubtful]),
-        evict,
-      });
-    const { suspects } = isolation;
-    const next = isolation.next(waiting);
-    const healthy = planWithout(suspects);
-    if (next === undefined || healthy.requests.length > 0) return healthy;
-    return planWithout([...suspects].filter((key) => !next.has(key)));
-  }
-
   async #nothingToSend(run: Run, stored: StoredLedger, state: ComputeState): Promise<Step> {
     if (run.ledger !== undefined) await this.#saveIfChanged(run, stored, run.ledger);
-    return this.#verify(run, state) ?? { kind: "converged" };
+    return this.#end(run, state);
+  }
+
+  #end(run: Run, state: ComputeState): Step {
+    return (verify(run, state) ? undefined : this.#hold(run, state)) ?? { kind: "converged" };
   }
 
   async #carryOut(run: Run, before: StoredLedger, planned: Plan, state: ComputeState): Promise<Step> {
@@ -234,7 +194,7 @@ export class Assigner {
     // What was evicted is to be attached again, and what is in doubt to be tried.
     if (run.evicted.size > 0 || run.isolation.next(run.waiting) !== undefined || planned.requests.length > 1)
       return { kind: "again" };
-    return (run.state && this.#verify(run, run.state)) ?? { kind: "converged" };
+    return this.#end(run, run.state ?? state);
   }
 
   /** Undefined: the PATCH may go now. */
@@ -302,23 +262,6 @@ export class Assigner {
       await stored.catch(() => {});
       throw error;
     }
-  }
-
-  /** Needed identities that are attached and dead. */
-  #verify(run: Run, state: ComputeState): Step | undefined {
-    const { request } = run;
-    const dead = entriesWithoutClient(request.desired(), state);
-    const incomplete = [...request.desired()].some(({ key }) => {
-      const attached = state.attached.get(key);
-      return attached !== undefined && attached.clientId === undefined;
-    });
-    if (incomplete && dead.length === 0) return this.#hold(run, state);
-    for (const identity of dead) {
-      if (run.refused.has(identity.key)) continue;
-      const ours = Object.hasOwn(run.ledger?.entries ?? {}, identity.key) && !request.isProtected(identity);
-      run.refuse(identity.key, withoutClientProblem(identity, ours ? "ours" : "others"));
-    }
-    return undefined;
   }
 
   async #afterError(run: Run, problem: ArmProblem): Promise<Step> {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GROUP, namesOf, setUp } from "../test/set-up.ts";
 import { JumpingClock } from "../test/jumping-clock.ts";
@@ -66,6 +67,47 @@ describe("who may not be assigned is found by trials, because ARM names everybod
     expect(steps).toEqual(steps.toSorted((a, b) => a - b));
     expect(steps.at(-1)).toBe(15);
   });
+});
+
+test("law: whatever ARM refuses, in whatever way, all others are attached, the refused are named, and nothing foreign is touched", async () => {
+  const names = fc.uniqueArray(
+    fc.integer({ min: 0, max: 25 }).map((n) => `id${n}`),
+    { maxLength: 25 },
+  );
+  const world = fc.record({
+    desired: names,
+    former: names,
+    unknown: names,
+    unassignable: names,
+    suspects: names,
+    foreign: names,
+    directory: fc.boolean(),
+    etags: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(world, async ({ desired, former, unknown, unassignable, suspects, foreign, directory, etags }) => {
+      const { arm, assign, attached } = setUp(
+        directory ? { directory: directoryOf((name) => !unknown.includes(name)) } : {},
+      );
+      arm.withoutEtags = !etags;
+      const theirs = foreign.map((name) => `their-${name}`);
+      arm.attach(GROUP, ...theirs.map((name) => identity(name).id));
+      await assign(former);
+      const ours = new Set(former);
+      arm.known = new Set(
+        Array.from({ length: 26 }, (_, n) => `id${n}`)
+          .filter((name) => !unknown.includes(name))
+          .map((name) => identity(name).key),
+      );
+      for (const name of unassignable) arm.unassignable.add(identity(name).key);
+      const outcome = await assign(desired, { suspects: () => suspects.map((name) => identity(name).key) });
+      const bad = desired.filter((name) => !ours.has(name) && (unknown.includes(name) || unassignable.includes(name)));
+      expect(outcome.kind).toBe("converged");
+      expect(attached().toSorted()).toEqual([...theirs, ...desired.filter((name) => !bad.includes(name))].toSorted());
+      expect(namesOf(outcome.refused.keys())).toEqual(bad.toSorted());
+    }),
+    { numRuns: 60 },
+  );
 });
 
 describe("within the machine's write budget", () => {
@@ -153,6 +195,8 @@ describe("an identity that is attached was deleted", () => {
   ])("$how: ours is detached, although a pod needs it, and the others are attached", async ({ named, directory }) => {
     const { arm, assign, attached } = setUp(directory === undefined ? {} : { directory });
     await assign(["dead"]);
+    const entry = arm.machine(GROUP).identities.get(identity("dead").key);
+    if (entry !== undefined && !named) entry.clientId = undefined;
     // As Azure: a PATCH that keeps it is refused.
     let struck = false;
     const patch = arm.patch.bind(arm);

@@ -35,7 +35,9 @@ export async function afterRefusal(
   if (guilty.asked.length > 0 || evicting.length > 0) return { kind: "again" };
   if (named.length > 0) return { kind: "failed", problem: stuckProblem(problem, named) };
 
-  const unasked = [...asked, ...present].filter(({ key }) => !run.vouched.has(key));
+  // What ARM shows with a client id lives, whatever a directory of the wrong tenant may say.
+  const silent = present.filter(({ clientId }) => clientId === undefined);
+  const unasked = [...asked, ...silent].filter(({ key }) => !run.vouched.has(key));
   const unknown = new Set((await missing(unasked, directory, request.signal)).map(({ key }) => key));
   for (const { key } of unasked) if (!unknown.has(key)) run.vouched.add(key);
   let progress = false;
@@ -44,7 +46,7 @@ export async function afterRefusal(
     run.refuse(ref.key, notFoundProblem(ref));
     progress = true;
   }
-  const dead = present.filter(({ key }) => unknown.has(key));
+  const dead = silent.filter(({ key }) => unknown.has(key));
   for (const identity of dead) {
     if (!mayEvict(run, state, identity)) continue;
     run.evict.add(identity.key);
