@@ -149,6 +149,12 @@ describe("on the wire", () => {
     await cloud.emulator.requests.waitFor({ service: "imds", status: 0, after: 1 });
   });
 
+  test("a reset beneath TLS", async () => {
+    cloud.emulator.state.faults.add({ match: { service: "arm" }, reset: true, times: 1 });
+    await expect(cloud.arm("GET", VM)).rejects.toMatchObject({ code: "ECONNRESET" });
+    expect((await cloud.arm("GET", VM)).status).toBe(200);
+  });
+
   test("closing ends what hangs", async () => {
     cloud.emulator.state.faults.add({ match: { service: "imds" }, hang: true });
     const asked = ask();

@@ -7,6 +7,7 @@ import type { RequestLog } from "../request-log.ts";
 import { withoutSecrets } from "../request-log.ts";
 import type { AzureState } from "../state/azure-state.ts";
 import type { WireReply, WireRequest } from "./wire.ts";
+import { resetConnection } from "./listener.ts";
 import { readRequest } from "./wire.ts";
 
 /** What a service learns about a request beside the request itself. */
@@ -77,7 +78,7 @@ export class Gate {
     } finally {
       const sent = typeof reply === "object" && !response.destroyed ? reply : undefined;
       if (sent !== undefined) send(response, message, sent);
-      else if (reply === "reset") message.socket.resetAndDestroy();
+      else if (reply === "reset") resetConnection(message.socket);
       else response.destroy();
       end({
         status: sent?.status ?? 0,

@@ -8,6 +8,8 @@ export class Listener {
   readonly #server: HttpServer;
   readonly #guests = new Set<Server>();
   readonly #sockets = new Set<Socket>();
+  /** By `address:port` of the client. */
+  readonly #tcp = new Map<string, Socket>();
 
   constructor(handler: RequestListener, tls?: { certificatePem: string; keyPem: string }) {
     this.#server =
@@ -16,6 +18,10 @@ export class Listener {
         : createHttpsServer({ cert: tls.certificatePem, key: tls.keyPem }, handler);
     this.#server.keepAliveTimeout = 120_000;
     this.#server.on("connection", (socket: Socket) => this.#track(socket));
+    this.#server.on("secureConnection", (socket: Socket) => {
+      const beneath = this.#tcp.get(peerOf(socket));
+      if (beneath !== undefined) tcpBeneath.set(socket, beneath);
+    });
     // A client that does not trust the certificate, or hangs up, is no event worth ending the process for.
     this.#server.on("tlsClientError", () => undefined);
     this.#server.on("clientError", (_error, socket) => socket.destroy());
@@ -50,9 +56,25 @@ export class Listener {
 
   #track(socket: Socket): void {
     this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
+    const peer = peerOf(socket);
+    this.#tcp.set(peer, socket);
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#tcp.get(peer) === socket) this.#tcp.delete(peer);
+    });
     socket.on("error", () => socket.destroy());
   }
+}
+
+const tcpBeneath = new WeakMap<Socket, Socket>();
+
+/** Ends a connection with a RST. A TLS socket cannot do that itself; the TCP socket beneath it can. */
+export function resetConnection(socket: Socket): void {
+  (tcpBeneath.get(socket) ?? socket).resetAndDestroy();
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
 }
 
 function closed(server: Server | HttpServer): Promise<void> {
