@@ -1,0 +1,115 @@
+import type { ChildProcess } from "node:child_process";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { resourceId, vmProviderId, vmssProviderId } from "../test/cluster.ts";
+import type { Cluster } from "../test/cluster.ts";
+import { MicProcesses } from "../test/mic-processes.ts";
+import type { MicProcess } from "../test/mic-processes.ts";
+import { until } from "../test/until.ts";
+
+const LEASE_MS = 3000;
+
+let processes: MicProcesses;
+let cluster: Cluster;
+let leader: MicProcess;
+let standBy: MicProcess;
+let started = 0;
+const stopped: ChildProcess[] = [];
+
+beforeAll(async () => {
+  processes = await MicProcesses.start();
+  ({ cluster } = processes);
+  await cluster.node("vm", vmProviderId("vm"));
+  await cluster.node("vmss-0", vmssProviderId("vmss", 0));
+  for (const name of ["identity1", "identity2"]) {
+    await cluster.identity(name, { resourceID: resourceId(name) });
+    await cluster.binding(name, name, name);
+  }
+  standBy = start();
+  await until(async () => expect(await standBy.healthz()).toBe("Active"), 60_000);
+}, 90_000);
+beforeEach(async () => {
+  // Who stood by leads now, and a new one stands by.
+  leader = standBy;
+  standBy = start();
+  await until(() => expect(standBy.log()).toContain("initiating MIC Leader election"), 60_000);
+  expect(await leader.healthz()).toBe("Active");
+}, 90_000);
+afterAll(async () => {
+  // A stopped process does not even die before it goes on.
+  for (const child of stopped.splice(0)) child.kill("SIGCONT");
+  await processes.close();
+});
+
+function start(): MicProcess {
+  started += 1;
+  return processes.run(`--leader-election-duration=${LEASE_MS / 1000}s`, `--custom-user-agent=mic-${started}`);
+}
+
+/** Writes of one of the two, as the API server got them; its own locks left out. */
+function writesOf(name: string): string[] {
+  return cluster.emulator.audit.entries
+    .filter(({ userAgent, verb, resource }) => {
+      const isWrite = verb === "create" || verb === "update" || verb === "patch" || verb === "delete";
+      return isWrite && resource !== "leases" && userAgent.endsWith(name);
+    })
+    .map(({ verb, resource, name: object }) => `${verb} ${resource} ${object}`);
+}
+
+/** From now until a pod that is made now is served. */
+async function timeToServe(pod: string): Promise<number> {
+  const since = performance.now();
+  await cluster.pod(pod, "vm", "identity1");
+  await until(async () => expect((await cluster.statuses())[`${pod}-default-identity1`]).toBe("Assigned"), 15_000);
+  return performance.now() - since;
+}
+
+describe("two replicas, one after the other", () => {
+  test("S31 after SIGTERM the other one serves the next pod within a second", async () => {
+    await timeToServe("before-sigterm");
+    leader.child.kill("SIGTERM");
+    const tookMs = await timeToServe("after-sigterm");
+    expect(await leader.ended).toBe(0);
+    expect(await standBy.healthz()).toBe("Active");
+    // One more for what else runs on the machine that tests.
+    expect(tookMs).toBeLessThan(2000);
+  });
+
+  test("S31 after kill -9 within the lease's duration and a second", async () => {
+    await timeToServe("before-kill");
+    leader.child.kill("SIGKILL");
+    expect(await timeToServe("after-kill")).toBeLessThan(LEASE_MS + 2000);
+  });
+
+  test("a leader that is paused in the middle of its work writes nothing when it goes on", async () => {
+    const me = `mic-${started - 1}`;
+    const known = await cluster.statuses();
+    const before = writesOf(me).length;
+    // Writes wait for each other and for connections, so that some are still to be sent when the process stops.
+    const slow = cluster.emulator.faults.add({ verb: "create", resource: "azureassignedidentities", latencyMs: 300 });
+    const pods = Array.from({ length: 40 }, (_, at) => `pod-${at}`);
+    await Promise.all(pods.map((name) => cluster.pod(name, "vmss-0", "identity2")));
+    await until(() => expect(writesOf(me).length).toBeGreaterThan(before));
+    leader.child.kill("SIGSTOP");
+    stopped.push(leader.child);
+    slow();
+    const want = { ...known, ...Object.fromEntries(pods.map((name) => [`${name}-default-identity2`, "Assigned"])) };
+    await until(async () => expect(await cluster.statuses()).toEqual(want), 15_000);
+    expect(await standBy.healthz()).toBe("Active");
+
+    const paused = writesOf(me);
+    const arm = processes.azure.requests.entries().length;
+    leader.child.kill("SIGCONT");
+    stopped.pop();
+    await until(() => expect(leader.log()).toContain("lost leader lease"));
+    // It stands by, and does so in good health.
+    await until(async () => expect(await leader.healthz()).toBe("Not Active"));
+    await cluster.pod("later", "vmss-0", "identity2");
+    await until(async () =>
+      expect(await cluster.statuses()).toEqual({ ...want, "later-default-identity2": "Assigned" }),
+    );
+    expect(writesOf(me)).toEqual(paused);
+    const since = processes.azure.requests.entries().slice(arm);
+    expect(since.filter(({ method }) => method === "PATCH" || method === "PUT")).toEqual([]);
+    expect(processes.attached(vmssProviderId("vmss", 0))).toEqual(["identity2"]);
+  });
+});
