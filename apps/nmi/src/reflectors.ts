@@ -26,6 +26,8 @@ export class Reflectors {
   /** By plural name; all of them have to be synced before anything is concluded. */
   readonly needed: Readonly<Record<string, AnyReflector>>;
   readonly lifecycle: Reflector<string>;
+  /** The same, for a question that every request asks. */
+  readonly #needed: readonly (readonly [name: string, reflector: AnyReflector])[];
 
   constructor(options: ReflectorsOptions, directory: ClusterDirectory) {
     const { transport, log, node } = options;
@@ -77,6 +79,7 @@ export class Reflectors {
       needed["azureassignedidentities"] = assigned;
     }
     this.needed = needed;
+    this.#needed = Object.entries(needed);
     this.lifecycle = make(RESOURCES.configMaps, phaseOf, {
       namespace: options.lifecycleNamespace,
       fieldSelector: `metadata.name=${LIFECYCLE_CONFIG_MAP}`,
@@ -93,7 +96,7 @@ export class Reflectors {
 
   /** What is missing before anything may be concluded. */
   unsynced(): string | undefined {
-    for (const [name, reflector] of Object.entries(this.needed)) {
+    for (const [name, reflector] of this.#needed) {
       if (!reflector.synced)
         return `the node agent does not know the cluster's ${name} yet${reflector.problem === undefined ? "" : `: ${reflector.problem}`}`;
     }

@@ -1,8 +1,18 @@
 import type { IdentityRecord } from "@podid/matcher";
 import type { SourceRequest, TokenSource } from "./token-source.ts";
 
+interface IdentityKeys {
+  readonly prefix: string;
+  /**
+   * Whole keys by resource, where there is nothing else in them: the very same text every time, so that it is put
+   * together and hashed once and not for each cached answer.
+   */
+  readonly byResource: Map<string, string>;
+}
+
+const MOST_RESOURCES = 64;
 /** The identity's share of a key is the same for all requests; records are immutable. */
-const identityKeys = new WeakMap<IdentityRecord, string>();
+const identityKeys = new WeakMap<IdentityRecord, IdentityKeys>();
 
 /**
  * Every input that could change the answer: an edited or re-created identity (type, tenant, authority, client id and
@@ -14,11 +24,24 @@ const identityKeys = new WeakMap<IdentityRecord, string>();
 export function cacheKey(source: TokenSource, request: SourceRequest): string | undefined {
   const inputs = source.inputs === undefined ? "" : source.inputs(request);
   if (inputs === undefined) return undefined;
-  let identityKey = identityKeys.get(request.identity);
-  if (identityKey === undefined) {
-    const { uid, namespace, name, fingerprint, resourceKey } = request.identity;
-    identityKey = JSON.stringify([uid, namespace, name, fingerprint, resourceKey ?? null]);
-    identityKeys.set(request.identity, identityKey);
+  const { identity, resource, capabilities = "" } = request;
+  let known = identityKeys.get(identity);
+  if (known === undefined) {
+    const { uid, namespace, name, fingerprint, resourceKey } = identity;
+    const prefix = JSON.stringify([uid, namespace, name, fingerprint, resourceKey ?? null]);
+    known = { prefix, byResource: new Map() };
+    identityKeys.set(identity, known);
   }
-  return `${identityKey}\n${request.capabilities ?? ""}\n${request.resource}\n${inputs}`;
+  if (capabilities !== "" || inputs !== "") return wholeKey(known, capabilities, resource, inputs);
+  let key = known.byResource.get(resource);
+  if (key === undefined) {
+    key = wholeKey(known, "", resource, "");
+    if (known.byResource.size >= MOST_RESOURCES) known.byResource.clear();
+    known.byResource.set(resource, key);
+  }
+  return key;
+}
+
+function wholeKey({ prefix }: IdentityKeys, capabilities: string, resource: string, inputs: string): string {
+  return `${prefix}\n${capabilities}\n${resource}\n${inputs}`;
 }
