@@ -44,7 +44,9 @@ async function survived(cluster: MicCluster, journey: Journey, whole: CrashRun, 
     return (await crashRun(cluster, journey, crash, whole.state)).died;
   } catch (error) {
     const step = whole.steps[crash.write - 1];
-    throw new Error(`killed ${crash.phase} write ${crash.write}, ${step}: ${String(error)}`, { cause: error });
+    throw new Error(`killed ${crash.phase} write ${crash.write}, ${step}: ${String(error)}\n${cluster.tails}`, {
+      cause: error,
+    });
   }
 }
 

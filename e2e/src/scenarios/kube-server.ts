@@ -105,24 +105,22 @@ function micRequest({ verb, objectRef, userAgent = "", requestReceivedTimestamp 
   return { verb, resource, name, namespace, userAgent, time: Date.parse(requestReceivedTimestamp) };
 }
 
-export type StartKubeServer = () => Promise<KubeServer>;
-
-/** The servers of this run; one that the machine cannot have comes with the reason. */
-export async function kubeServers(
-  env: NodeJS.ProcessEnv,
-): Promise<readonly { readonly title: string; readonly start: StartKubeServer | string }[]> {
+/** The servers of this run: those that there are, and those that the machine cannot have, with the reason. */
+export async function kubeServers(env: NodeJS.ProcessEnv): Promise<{
+  readonly present: readonly { readonly title: string; readonly start: () => Promise<KubeServer> }[];
+  readonly absent: readonly { readonly title: string; readonly reason: string }[];
+}> {
   const { PODID_API_SERVER: only = "" } = env;
+  const wanted = (name: string): boolean => only === "" || only === name;
   const assets = await findAssets(env);
-  const servers = [
-    { name: "emulator", title: "the emulator", start: startEmulator },
-    {
-      name: "real",
-      title: "kube-apiserver",
-      start:
-        assets === undefined
-          ? "KUBEBUILDER_ASSETS is not set; `npm run kube:build` prints what to set it to"
-          : () => startControlPlane(assets),
-    },
-  ];
-  return servers.filter(({ name }) => only === "" || name === only);
+  const title = "kube-apiserver";
+  const start = assets && ((): Promise<KubeServer> => startControlPlane(assets));
+  const reason = "KUBEBUILDER_ASSETS is not set; `npm run kube:build` prints what to set it to";
+  return {
+    present: [
+      ...(wanted("emulator") ? [{ title: "the emulator", start: startEmulator }] : []),
+      ...(wanted("real") && start !== undefined ? [{ title, start }] : []),
+    ],
+    absent: wanted("real") && start === undefined ? [{ title, reason }] : [],
+  };
 }

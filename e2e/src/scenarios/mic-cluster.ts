@@ -312,6 +312,11 @@ export class MicCluster {
     );
   }
 
+  /** The last lines of every MIC of this scenario, for a message about what did not come about. */
+  get tails(): string {
+    return this.#mics.map((mic) => mic.log.trimEnd().split("\n").slice(-12).join("\n")).join("\n---\n");
+  }
+
   /** Everything as on the first day. */
   async reset(): Promise<void> {
     this.kube.faults?.clear();
