@@ -11,12 +11,10 @@ import type {
 } from "@podid/azure-assigner";
 import type { Clock } from "@podid/kube";
 import type { Logger } from "@podid/service";
-import { clientIdMismatches } from "./client-id-mismatch.ts";
 import { isAttachable } from "../assigned/is-attachable.ts";
 import { pair } from "../assigned/pairing.ts";
 import { hasFinalizer } from "../assigned/record.ts";
 import type { Scope, World } from "../world.ts";
-import type { ClientIdMismatch } from "./client-id-mismatch.ts";
 import type { Lingering } from "./lingering.ts";
 import { noted } from "./noted.ts";
 import { backoffMs } from "./observation.ts";
@@ -214,17 +212,7 @@ export class Attacher {
     const before = observations.of(groupKey);
     const next = noted(before, outcome, clock.now(), ended);
     const blocked = outcome.problem === undefined ? undefined : this.#blocked(before, outcome.problem);
-    observations.set(groupKey, {
-      ...next,
-      mismatches: this.#mismatches(groupKey, next.attached),
-      ...(blocked !== undefined && { blocked }),
-    });
-  }
-
-  #mismatches(groupKey: string, attached: Observation["attached"]): readonly ClientIdMismatch[] {
-    const { world } = this.#o;
-    const identities = world.assignmentsIn(world.scope(groupKey)).map(({ identity }) => identity);
-    return clientIdMismatches(identities, attached);
+    observations.set(groupKey, { ...next, ...(blocked !== undefined && { blocked }) });
   }
 
   #blocked(before: Observation, problem: ArmProblem): NonNullable<Observation["blocked"]> {

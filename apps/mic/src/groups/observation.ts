@@ -1,5 +1,4 @@
 import type { ArmProblem, AttachedIdentity } from "@podid/azure-assigner";
-import type { ClientIdMismatch } from "./client-id-mismatch.ts";
 
 /** What ARM was last seen to hold for a node group, and what stands in the way. */
 export interface Observation {
@@ -10,8 +9,6 @@ export interface Observation {
   /** Attached by us. */
   readonly owned: ReadonlySet<string>;
   readonly refused: ReadonlyMap<string, Refusal>;
-  /** AzureIdentities in use here whose clientID is not the one that ARM shows. */
-  readonly mismatches?: readonly ClientIdMismatch[];
   /** Why the whole group cannot be brought to its desired state. */
   readonly blocked?: { readonly problem: ArmProblem; readonly attempts: number; readonly until: number };
 }

@@ -160,6 +160,27 @@ describe("a change of leader", () => {
     expect(h.held(VM)).toEqual([]);
   });
 
+  test("a request that waits for ARM ends with the Lease", async () => {
+    await h.simple();
+    const signals: (AbortSignal | undefined)[] = [];
+    const patch = h.arm.patch.bind(h.arm);
+    h.arm.patch = (group, body, options) => {
+      signals.push(options?.signal);
+      return patch(group, body, options);
+    };
+    h.arm.beforePatch = () => new Promise<void>(() => {});
+    let cut = false;
+    h.start({}, (transport) => ({
+      request: (request) => (cut ? Promise.reject(new Error("no route")) : transport.request(request)),
+      stream: (request) => transport.stream(request),
+      close: () => transport.close(),
+    }));
+    await until(() => expect(signals.map((signal) => signal?.aborted)).toEqual([false]));
+    cut = true;
+    await until(() => expect(signals.map((signal) => signal?.aborted)).toEqual([true]));
+    expect(h.held(VM)).toEqual([]);
+  });
+
   test("the leader goes while ARM works: its successor follows the operation by its name, and sends no second PATCH", async () => {
     await h.simple();
     let end = (): void => {};
