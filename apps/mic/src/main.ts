@@ -83,6 +83,7 @@ runMain(async (signal) => {
       clock: systemClock,
       random: Math.random,
       issuer: ownIssuer,
+      tracing,
     },
     settings,
   );

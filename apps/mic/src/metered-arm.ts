@@ -8,16 +8,19 @@ import type {
   PatchOptions,
 } from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
+import type { AssignmentTraces } from "./assignment-traces.ts";
 import type { CloudOperation, MicMetrics } from "./metrics.ts";
 
 /** Counts and times every ARM call, under upstream's operation names where upstream has such a call. */
 export class MeteredArm implements Arm {
   readonly #arm: Arm;
   readonly #metrics: MicMetrics;
+  readonly #traces: AssignmentTraces | undefined;
 
-  constructor(arm: Arm, metrics: MicMetrics) {
+  constructor(arm: Arm, metrics: MicMetrics, traces?: AssignmentTraces) {
     this.#arm = arm;
     this.#metrics = metrics;
+    this.#traces = traces;
   }
 
   read(group: NodeGroup, signal?: AbortSignal): Promise<ComputeState> {
@@ -37,14 +40,15 @@ export class MeteredArm implements Arm {
   }
 
   async #measure<T>(
-    { kind }: Pick<NodeGroup, "kind">,
+    { kind, key }: Pick<NodeGroup, "kind"> & Partial<Pick<NodeGroup, "key">>,
     what: "get" | "list" | "update" | "resume",
     call: () => Promise<T>,
   ): Promise<T> {
     const machine = kind === "virtualMachine" ? "vm" : "vmss";
     const counted = async (): Promise<T> => {
       try {
-        const result = await call();
+        const name = `arm ${machine}_${what}`;
+        const result = await (this.#traces?.call(name, key, call) ?? call());
         this.#metrics.armCalled(`${machine}_${what}`, "success");
         return result;
       } catch (error) {

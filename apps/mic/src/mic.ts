@@ -2,7 +2,7 @@ import type { Arm, IdentityDirectory } from "@podid/azure-assigner";
 import { EVENT_COMPONENT } from "@podid/crd-types";
 import { EventRecorder, fencedTransport } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
-import type { Checks, Logger } from "@podid/service";
+import type { Checks, Logger, Tracing } from "@podid/service";
 import { armGauges } from "./arm-gauges.ts";
 import { Caches } from "./caches.ts";
 import { crdProblem, readCrdSupport } from "./crd-support.ts";
@@ -37,6 +37,8 @@ export interface MicPorts {
   readonly random: () => number;
   /** Issuer of the cluster's ServiceAccount tokens, if known. */
   readonly issuer?: () => string | undefined;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing;
 }
 
 /** How long an unanswered question about the CRDs waits for the next attempt. */

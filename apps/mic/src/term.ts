@@ -3,7 +3,8 @@ import type { Arm, AssignerLimits, BudgetLimits, GuardState, IdentityDirectory }
 import type { NodeGroup } from "@podid/crd-types";
 import { listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
-import type { Logger } from "@podid/service";
+import type { Logger, Tracing } from "@podid/service";
+import { AssignmentTraces } from "./assignment-traces.ts";
 import { assignedRecord } from "./assigned/record.ts";
 import { Announcer } from "./groups/announcer.ts";
 import { Attacher } from "./groups/attacher.ts";
@@ -61,6 +62,7 @@ export interface TermPorts {
   readonly epoch: () => number;
   /** Issuer of the cluster's ServiceAccount tokens, if known. */
   readonly issuer?: () => string | undefined;
+  readonly tracing?: Tracing;
 }
 
 /** A watch that stalled unnoticed is opened anew after 90 s (the reflector's default); until then a new leader asks before it takes. */
@@ -81,8 +83,10 @@ export class Term {
   readonly #unserved: UnservedPods;
   readonly #statuses: StatusReporter;
   readonly #gates: PodGates;
+  readonly #traces: AssignmentTraces;
   readonly #lingering: Lingering;
   readonly #arm: GuardedArm;
+  readonly #attacher: Attacher;
   readonly #reconciler: Reconciler;
   /** Above that of every ledger, even if the Lease was deleted and counts anew. */
   #epoch = 0;
@@ -103,13 +107,14 @@ export class Term {
         `ledger ${configMap} cannot be read: what MIC attached to ${group ?? "its VM or scale set"} is not detached any more. Restore data key ledger.json (the next write keeps the present text as unreadable-*.json) and restart MIC, or delete the ConfigMap and detach by hand`,
       );
     });
+    this.#traces = new AssignmentTraces(ports.tracing, () => clock.now());
     this.#unserved = new UnservedPods({ ...ports, dryRun: settings.dryRun });
     this.#statuses = new StatusReporter({ ...ports, ...settings, timing: settings.statusTiming ?? {} });
     this.#gates = new PodGates({ ...ports, ...settings });
     this.#lingering = new Lingering({ delayMs: settings.detachDelayMs ?? 0, now: () => clock.now() });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
-    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics), {
+    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics, this.#traces), {
       clock,
       ...(settings.armBudget !== undefined && { budget: settings.armBudget }),
     });
@@ -136,6 +141,7 @@ export class Term {
       fenced,
       onSeen: (key) => this.#books.add(key),
     });
+    this.#attacher = attacher;
     this.#reconciler = new Reconciler({
       groups: () => this.#reconcilable(),
       list: (scope, signal) => arm.list(scope, signal),
@@ -153,6 +159,7 @@ export class Term {
       client: new ResourceClient(transport, RESOURCES.azureAssignedIdentities),
       announcer: new Announcer(ports.events, log),
       metrics,
+      traces: this.#traces,
       log,
       clock,
       forceNamespaced: settings.forceNamespaced,
@@ -179,6 +186,7 @@ export class Term {
       // Writes to the API server are quick; its own priority and fairness is the limit.
       concurrency: 50,
       handler: (key) => bookkeeper.keep(key),
+      onStart: (key, waitedMs) => this.#traces.turn(key, waitedMs),
       onDone: (_key, tookMs) => metrics.cycleDone(tookMs),
       clock,
       random,
@@ -188,7 +196,7 @@ export class Term {
       // A group that hangs, or waits for its turn at ARM, holds a place for minutes; there must always be others. ARM's budget
       // limits what is really under way.
       concurrency: 5000,
-      handler: (key, signal) => attacher.attach(key, signal),
+      handler: (key, signal) => this.#traces.pass(key, () => attacher.attach(key, signal)),
       clock,
       random,
       onError,
@@ -266,6 +274,7 @@ export class Term {
       this.#statuses.stop(),
       this.#gates.stop(),
     ]);
+    this.#traces.close();
   }
 
   #changed(key: string): void {
@@ -276,12 +285,12 @@ export class Term {
       this.#arms.add(key);
   }
 
-  /** Every VM and scale set with pods to serve, objects to look after, or identities of ours. */
+  /** Every VM and scale set that has to do with ARM. */
   #reconcilable(): NodeGroup[] {
     const { world } = this.#ports;
     const keys = world.busyScopes();
     for (const key of this.#ledgers.owners()) keys.add(key);
-    return [...keys].flatMap((key) => world.scope(key).group ?? []);
+    return [...keys].filter((key) => this.#attacher.concerns(key)).flatMap((key) => world.scope(key).group ?? []);
   }
 
   /** What a former leader left: its ledgers, and its objects, of which our watch may not have told yet. */

@@ -2,6 +2,7 @@ import type { Arm } from "@podid/azure-assigner";
 import { systemClock } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { createLogger } from "@podid/service";
+import type { Tracing } from "@podid/service";
 import { MicMetrics } from "../src/metrics.ts";
 import { Mic } from "../src/mic.ts";
 import type { MicSettings } from "../src/mic.ts";
@@ -15,7 +16,12 @@ export interface RunningMic {
 let instances = 0;
 
 /** MIC in this process with patience cut short, so that tests need not wait. */
-export function runMic(transport: KubeTransport, arm: Arm, settings: Partial<MicSettings> = {}): RunningMic {
+export function runMic(
+  transport: KubeTransport,
+  arm: Arm,
+  settings: Partial<MicSettings> = {},
+  tracing?: Tracing,
+): RunningMic {
   instances += 1;
   const metrics = new MicMetrics();
   const lines: string[] = [];
@@ -26,6 +32,7 @@ export function runMic(transport: KubeTransport, arm: Arm, settings: Partial<Mic
       metrics,
       clock: systemClock,
       random: Math.random,
+      ...(tracing !== undefined && { tracing }),
       log: createLogger({ component: "mic", format: "text", verbosity: 5, write: (line) => lines.push(line) }),
     },
     {

@@ -9,6 +9,7 @@ import type { PatchBody } from "../assigned/patches.ts";
 import { hasFinalizer } from "../assigned/record.ts";
 import type { AssignedRecord } from "../assigned/record.ts";
 import type { WriteTimer } from "../metrics.ts";
+import type { AssignmentTraces } from "../assignment-traces.ts";
 import type { Scope, World } from "../world.ts";
 import { bookkeeping } from "./bookkeeping.ts";
 import type { Bookkeeping } from "./bookkeeping.ts";
@@ -25,6 +26,7 @@ export interface BookkeeperOptions {
   readonly client: Pick<ResourceClient, "create" | "patch" | "delete">;
   readonly announcer: Announcer;
   readonly metrics: WriteTimer;
+  readonly traces?: AssignmentTraces;
   readonly log: Logger;
   readonly clock: Clock;
   readonly forceNamespaced: boolean;
@@ -129,7 +131,7 @@ export class Bookkeeper {
     for (const { assignment, record } of assign) yield () => this.#assign(assignment, record);
     for (const assignment of create) {
       // The object of a former pod of the same name is on its way out; its name is free in a moment.
-      if (!this.#waitsForName(assignment, doomed)) yield () => this.#create(assignment);
+      if (!this.#waitsForName(assignment, doomed)) yield () => this.#create(assignment, scope);
     }
     for (const { assignment, record, status } of rewrite) {
       yield async () => {
@@ -158,8 +160,8 @@ export class Bookkeeper {
     );
   }
 
-  async #create(assignment: Assignment): Promise<void> {
-    const { world, client, log, metrics, announcer, forceNamespaced } = this.#o;
+  async #create(assignment: Assignment, scope: Scope): Promise<void> {
+    const { traces, world, client, log, metrics, announcer, forceNamespaced } = this.#o;
     const namespace = namespaceOf(assignment, forceNamespaced);
     const object = assignedIdentityObject(
       assignment,
@@ -169,9 +171,9 @@ export class Bookkeeper {
     const key = `${namespace}/${object.metadata.name}`;
     log.info({ pod: `${assignment.pod.namespace}/${assignment.pod.name}` }, `creating assigned id ${key}`);
     try {
-      const created = await metrics.time("create", () =>
-        this.#fenced(() => client.create(object as unknown as KubeObject)),
-      );
+      const create = (): Promise<KubeObject> =>
+        metrics.time("create", () => this.#fenced(() => client.create(object as unknown as KubeObject)));
+      const created = await (traces?.creating(assignment, key, scope.key, create) ?? create());
       world.assigned.written(created);
     } catch (error) {
       announcer.createFailed(assignment, key, error);
@@ -180,9 +182,11 @@ export class Bookkeeper {
   }
 
   async #assign(assignment: Assignment, record: AssignedRecord): Promise<void> {
-    const { metrics, announcer } = this.#o;
+    const { traces, metrics, announcer } = this.#o;
     try {
-      await metrics.time("status", () => this.#patch(record, statusPatch(record, "Assigned")));
+      const assign = (): Promise<void> =>
+        metrics.time("status", () => this.#patch(record, statusPatch(record, "Assigned")));
+      await (traces?.assigning(record.key, assign) ?? assign());
     } catch (error) {
       announcer.statusFailed(record, "Assigned", error);
       throw error;
@@ -227,6 +231,7 @@ export class Bookkeeper {
     log.info({}, `deleted assigned identity ${record.key}`);
     if (scope.gone) announcer.removed(record);
     announcer.forget(record);
+    this.#o.traces?.forget(record.key);
   }
 
   async #patch(record: AssignedRecord, patch: PatchBody): Promise<void> {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { TraceCollector } from "../../test/trace-collector.ts";
+import { TraceCollector } from "../testing/trace-collector.ts";
 import { startTracing } from "./start-tracing.ts";
 import { NO_SPAN, NO_TRACING, traced } from "./tracing.ts";
 import type { Tracing } from "./tracing.ts";

@@ -1,0 +1,2 @@
+export { TraceCollector } from "./testing/trace-collector.ts";
+export type { CollectedSpan } from "./testing/trace-collector.ts";
