@@ -55,9 +55,9 @@ export class EntraExchange {
   async token(request: SourceRequest, makeCredential: MakeCredential, tenant?: string): Promise<SourceOutcome> {
     const { answer, outcome } = await this.ask(request, makeCredential, tenant);
     if (outcome !== undefined) return outcome;
-    return answer.kind === "token"
-      ? { kind: "token", answer: answer.answer }
-      : { kind: "refused", reason: "entra-refused", message: `${nameOf(request.identity)}: ${answer.message}` };
+    if (answer.kind === "token") return { kind: "token", answer: answer.answer };
+    const message = `${nameOf(request.identity)}: ${answer.message}`;
+    return { kind: "refused", reason: "entra-refused", message, correlationId: answer.correlationId };
   }
 
   /** As {@link token}, with Entra's refusals as they are, for callers that know more about some of them. */
@@ -90,11 +90,11 @@ export class EntraExchange {
       case "refused":
         return { answer };
       case "throttled": {
-        const { message, retryAfterMs } = answer;
-        return { outcome: { kind: "unavailable", message, retryAfterMs } };
+        const { message, retryAfterMs, correlationId } = answer;
+        return { outcome: { kind: "unavailable", message, retryAfterMs, correlationId } };
       }
       case "unavailable":
-        return { outcome: { kind: "unavailable", message: answer.message } };
+        return { outcome: { kind: "unavailable", message: answer.message, correlationId: answer.correlationId } };
     }
   }
 }
@@ -126,7 +126,7 @@ function converted(
     now,
   );
   if (!parsed.ok) throw new Error(`a token of our own making cannot be read: ${parsed.why}`);
-  return { kind: "token", answer: parsed.answer };
+  return { kind: "token", answer: { ...parsed.answer, correlationId: token.correlationId } };
 }
 
 function notBefore(token: string): number | undefined {

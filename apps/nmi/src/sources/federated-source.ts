@@ -60,10 +60,14 @@ export class FederatedSource implements TokenSource {
         : outcome;
     if (answer.kind === "token") return { kind: "token", answer: answer.answer };
     const said = `${nameOf(request.identity)}: ${answer.message}`;
-    if (answer.code === undefined || !NO_CREDENTIAL.has(answer.code))
-      return { kind: "refused", reason: "entra-refused", message: found === undefined ? said : `${said}; ${found}` };
+    const { correlationId } = answer;
+    if (answer.code === undefined || !NO_CREDENTIAL.has(answer.code)) {
+      const message = found === undefined ? said : `${said}; ${found}`;
+      return { kind: "refused", reason: "entra-refused", message, correlationId };
+    }
     return {
       kind: "not-yet",
+      correlationId,
       reason: "federated-credential-missing",
       message: `${this.#advice(request, token)}. ${said}`,
     };
