@@ -32,6 +32,10 @@ export default defineConfig({
         },
       },
       {
+        // One real node, inside the namespaces that `npm run e2e:node` makes.
+        test: { name: "node", include: ["e2e/node/*.test.ts"], testTimeout: 180_000, hookTimeout: 180_000, maxWorkers: 1 },
+      },
+      {
         // Packs and installs every publishable package: needs the registry.
         test: { name: "pack", include: ["tools/test/**/*.test.ts"], testTimeout: 300_000, hookTimeout: 300_000 },
       },

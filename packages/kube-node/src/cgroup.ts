@@ -20,7 +20,8 @@ export class Cgroup {
 
   /** Removes it with everything below; what is in it must have ended. */
   remove(): void {
-    for (const folder of this.#folders()) removeTree(folder);
+    // runc makes one in the unified hierarchy of a machine with both versions, too.
+    for (const folder of [...this.#folders(), join(MOUNT, "unified", this.path)]) removeTree(folder);
   }
 
   #folders(): string[] {

@@ -1,3 +1,4 @@
+export { Cgroup } from "./cgroup.ts";
 export { enclosed } from "./enclosure.ts";
 export { KubeNode } from "./kube-node.ts";
 export type { KubeNodeOptions } from "./kube-node.ts";

@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { ControlPlane, Program } from "@podid/kube-control-plane";
 import { stringify } from "yaml";
-import { Cgroup } from "./cgroup.ts";
+import type { Cgroup } from "./cgroup.ts";
 import { Containerd } from "./containerd.ts";
 import { startKubelet } from "./kubelet.ts";
 import type { NodeAssets } from "./node-assets.ts";
@@ -20,6 +20,8 @@ export interface KubeNodeOptions {
   /** Image of the containers that hold pods' namespaces; to be imported before the first pod. */
   readonly pauseImage: string;
   readonly providerId: string;
+  /** Control group of everything that kubelet runs; its owner removes it when the enclosure has ended. */
+  readonly cgroup: Cgroup;
   readonly labels?: Readonly<Record<string, string>>;
   readonly proxyMode?: "iptables" | "nftables";
 }
@@ -46,16 +48,14 @@ export class KubeNode {
   /** Where kubelet's own credentials lie. */
   readonly kubeletKubeconfig = KUBELET_KUBECONFIG;
   readonly #options: KubeNodeOptions;
-  readonly #cgroup: Cgroup;
   readonly #programs: Program[] = [];
   #kubelet: Program | undefined;
   #proxy: Program | undefined;
 
-  private constructor(o: KubeNodeOptions, controlPlane: ControlPlane, containerd: Containerd, cgroup: Cgroup) {
+  private constructor(o: KubeNodeOptions, controlPlane: ControlPlane, containerd: Containerd) {
     this.#options = o;
     this.controlPlane = controlPlane;
     this.containerd = containerd;
-    this.#cgroup = cgroup;
   }
 
   /** Starts everything and waits until the node is Ready. @throws when a program ends or is not ready in time */
@@ -78,7 +78,7 @@ export class KubeNode {
     });
     const pluginFolder = folderOf("ptp", o.path);
     const containerd = await Containerd.start({ ...o, pluginFolder, podSubnet: POD_SUBNET });
-    const node = new KubeNode(o, controlPlane, containerd, new Cgroup(`podid-node-${process.pid}`));
+    const node = new KubeNode(o, controlPlane, containerd);
     await mkdir("/etc/kubernetes", { recursive: true });
     await writeFile(KUBELET_KUBECONFIG, controlPlane.kubeconfig(controlPlane.url, token), { mode: 0o600 });
     const adminFile = join(o.directory, "admin.kubeconfig");
@@ -101,9 +101,10 @@ export class KubeNode {
       nodeIp: NODE_IP,
       providerId: o.providerId,
       labels: o.labels ?? {},
+      nameserver: WORLD_IP,
       kubeconfigFile: KUBELET_KUBECONFIG,
       containerdSocket: this.containerd.socket,
-      cgroup: this.#cgroup.path,
+      cgroup: o.cgroup.path,
     });
     await this.#kubelet.until(() => this.#isReady(), 120_000);
   }
@@ -143,7 +144,6 @@ export class KubeNode {
       await this.containerd.ctr("tasks", "kill", "--signal", "SIGKILL", id).catch(() => {});
     await this.containerd.stop();
     await this.controlPlane.close();
-    this.#cgroup.remove();
   }
 
   #startControllers(kubeconfig: string): void {

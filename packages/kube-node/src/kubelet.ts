@@ -11,6 +11,8 @@ export interface KubeletOptions {
   readonly nodeIp: string;
   readonly providerId: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Address of the DNS server that pods ask. */
+  readonly nameserver: string;
   readonly kubeconfigFile: string;
   readonly containerdSocket: string;
   readonly cgroup: string;
@@ -20,7 +22,7 @@ export interface KubeletOptions {
 export async function startKubelet(o: KubeletOptions): Promise<Program> {
   const configFile = join(o.directory, "kubelet.yaml");
   const resolvConf = join(o.directory, "resolv.conf");
-  await writeFile(resolvConf, "nameserver 127.0.0.1\noptions ndots:1\n");
+  await writeFile(resolvConf, `nameserver ${o.nameserver}\noptions ndots:1\n`);
   await writeFile(
     configFile,
     stringify({
@@ -35,6 +37,9 @@ export async function startKubelet(o: KubeletOptions): Promise<Program> {
       failSwapOn: false,
       containerRuntimeEndpoint: `unix://${o.containerdSocket}`,
       resolvConf,
+      // There is no cluster DNS; without this every pod with the default policy gets a warning.
+      clusterDNS: [o.nameserver],
+      clusterDomain: "cluster.local",
       oomScoreAdj: 0,
       providerID: o.providerId,
       enforceNodeAllocatable: [],

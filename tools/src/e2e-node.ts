@@ -1,0 +1,119 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, delimiter, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Cgroup, enclosed, NODE_PROGRAMS } from "@podid/kube-node";
+import { findNativeTools } from "@podid/native-tools";
+import { Buildah } from "./images/buildah.ts";
+import { unpackDebianPackages } from "./images/debian-packages.ts";
+import { kubeClient } from "./kube-clients.ts";
+
+/**
+ * `npm run e2e:node [-- --iptables nft|legacy] [--proxy iptables|nftables] [VITEST ARGUMENT…]`: the suites of e2e/node on a real
+ * Kubernetes node with the images that are shipped. Everything it starts ends with it, and the machine stays as it was.
+ */
+const ROOT = resolve(import.meta.dirname, "../..");
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    iptables: { type: "string", default: "nft" },
+    proxy: { type: "string", default: "iptables" },
+    keep: { type: "boolean", default: false },
+  },
+});
+if (!["nft", "legacy"].includes(values.iptables)) refuse(`--iptables ${values.iptables}: nft or legacy`);
+if (!["iptables", "nftables"].includes(values.proxy)) refuse(`--proxy ${values.proxy}: iptables or nftables`);
+if (process.platform !== "linux") refuse(`a Kubernetes node needs Linux; this is ${process.platform}`);
+if (process.getuid?.() !== 0) refuse("a Kubernetes node needs root: sudo npm run e2e:node");
+
+const assets = run("kube:build", ["--node"]).trim().split("\n").at(-1) ?? "";
+const { path } = await findNativeTools({
+  programs: { ...NODE_PROGRAMS, dnsmasq: "dnsmasq-base" },
+  say: (line) => process.stderr.write(`${line}\n`),
+});
+const [helm, kubectl] = await Promise.all([kubeClient("helm"), kubeClient("kubectl")]);
+const directory = mkdtempSync(join(tmpdir(), "podid-e2e-node-"));
+const cgroup = new Cgroup(basename(directory));
+try {
+  run("images", ["--output", join(directory, "images")]);
+  await makeBusybox(join(directory, "images/busybox.tar"));
+  const [command = "", ...args] = enclosed(directory, [
+    process.execPath,
+    join(ROOT, "node_modules/vitest/vitest.mjs"),
+    "run",
+    "--project",
+    "node",
+    ...positionals,
+  ]);
+  const { status } = spawnSync(command, args, {
+    cwd: ROOT,
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      PATH: values.iptables === "legacy" ? `${legacyFirst(path)}${delimiter}${path}` : path,
+      KUBEBUILDER_ASSETS: assets,
+      PODID_NODE_DIRECTORY: directory,
+      PODID_NODE_PROXY: values.proxy,
+      PODID_NODE_IPTABLES: values.iptables,
+      HELM: helm,
+      KUBECTL: kubectl,
+    },
+  });
+  process.exitCode = status ?? 1;
+} finally {
+  cgroup.remove();
+  if (values.keep) process.stderr.write(`Logs and data are kept in ${directory}\n`);
+  else rmSync(directory, { recursive: true, force: true });
+}
+
+/** @returns standard output of one of this workspace's scripts; what it says meanwhile is shown */
+function run(script: string, args: readonly string[]): string {
+  const { status, stdout } = spawnSync("npm", ["run", "--silent", script, "--", ...args], {
+    cwd: ROOT,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (status !== 0) process.exit(status ?? 1);
+  return stdout;
+}
+
+/** The container that holds a pod's namespaces, and a shell for workloads. */
+async function makeBusybox(archive: string): Promise<void> {
+  const work = mkdtempSync(join(directory, "busybox-"));
+  const context = join(work, "context");
+  mkdirSync(context);
+  await unpackDebianPackages(["busybox-static"], join(work, "root"), work);
+  cpSync(join(work, "root/bin/busybox"), join(context, "busybox"));
+  writeFileSync(
+    join(context, "Dockerfile"),
+    'FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\nENTRYPOINT ["/bin/busybox", "sleep", "2147483647"]\n',
+  );
+  const buildah = await Buildah.open((line) => process.stderr.write(`${line}\n`));
+  try {
+    await buildah.build(context, "podid.test/busybox:1", archive, {}, 0);
+  } finally {
+    await buildah.close();
+  }
+}
+
+/** A folder in which `iptables` and its sisters are the legacy ones, as on nodes of that kind. */
+function legacyFirst(searched: string): string {
+  const folder = join(directory, "legacy");
+  mkdirSync(folder);
+  for (const family of ["iptables", "ip6tables"]) {
+    for (const suffix of ["", "-save", "-restore"]) {
+      const program = `${family}-legacy${suffix}`;
+      const found = searched.split(delimiter).find((each) => existsSync(join(each, program)));
+      if (found === undefined) refuse(`${program} is missing: install iptables`);
+      const script = `#!/bin/sh\nexec '${join(found, program)}' "$@"\n`;
+      writeFileSync(join(folder, `${family}${suffix}`), script, { mode: 0o755 });
+    }
+  }
+  return folder;
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`${why}\n`);
+  process.exit(2);
+}
