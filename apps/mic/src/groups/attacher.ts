@@ -66,6 +66,18 @@ export class Attacher {
     }
   }
 
+  /** Whether a group has anything to do with ARM: identities that pods need attached, objects that tell of such, or something of ours. */
+  concerns(groupKey: string): boolean {
+    const { world, ledgers } = this.#o;
+    const scope = world.scope(groupKey);
+    return (
+      ledgers.ownsAnything(groupKey) ||
+      world.assignedIn(scope).some(({ resourceKey }) => resourceKey !== undefined) ||
+      world.assignmentsIn(scope).some(({ identity }) => isAttachable(identity.spec)) ||
+      world.reservationsIn(scope).length > 0
+    );
+  }
+
   /** Tells whether anything was done with the group between two moments. */
   turn(groupKey: string): number {
     return this.#turns.get(groupKey) ?? 0;
@@ -92,13 +104,11 @@ export class Attacher {
   }
 
   async #attach(groupKey: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
-    const { world, ledgers, assigner, observations, log, dryRun } = this.#o;
+    const { world, assigner, observations, log, dryRun } = this.#o;
     const scope = world.scope(groupKey);
     const { group } = scope;
     if (group === undefined) return undefined;
-    const idle = world.assignedIn(scope).length === 0 && world.assignmentsIn(scope).length === 0;
-    const isReserved = world.reservationsIn(scope).length > 0;
-    if (idle && !isReserved && !ledgers.ownsAnything(groupKey)) {
+    if (!this.concerns(groupKey)) {
       observations.delete(groupKey);
       return undefined;
     }
