@@ -2,7 +2,9 @@
  * The shipped process through its whole life, while a pod never stops asking. Runs inside `unshare --net --mount`,
  * prints what happened as one line of JSON.
  */
-import { sh, TrueNode } from "./true-node.ts";
+import { readFileSync } from "node:fs";
+import { systemExec } from "@podid/iptables";
+import { MAIN, sh, TrueNode } from "./true-node.ts";
 
 const node = await TrueNode.build();
 const log: Record<string, unknown> = {};
@@ -18,7 +20,18 @@ for (const [table, ...rule] of [
   await sh("iptables", "-t", String(table), "-A", ...rule);
 const before = await node.rules();
 
-let agent = await node.nmi().ready();
+// A listen address that needs no route_localnet.
+const LINK_LOCAL = "169.254.25.79";
+const routeLocalnet = (): string => readFileSync("/proc/sys/net/ipv4/conf/all/route_localnet", "utf8").trim();
+const hasLinkLocal = async (): Promise<boolean> =>
+  (await systemExec("ip", ["address", "show", "dev", "lo"])).stdout.includes(LINK_LOCAL);
+const onLinkLocal = `--nmi-listen-address=${LINK_LOCAL}`;
+let agent = await node.nmi(onLinkLocal).ready();
+log["linkLocal"] = [await hasLinkLocal(), routeLocalnet(), await node.during(async () => undefined)];
+await agent.end("SIGTERM");
+log["linkLocalGone"] = [await node.run("cleanup", onLinkLocal), await hasLinkLocal(), (await node.rules()) === before];
+
+agent = await node.nmi().ready();
 log["s75"] = (await node.rules()).split("\n").filter((line) => line.startsWith("-A aad-metadata"));
 log["served"] = await node.during(async () => undefined);
 log["terminated"] = await node.during(() => agent.end("SIGTERM"));
@@ -85,7 +98,11 @@ await node.during(async () => undefined);
 log["afterCleanup"] = await node.askedImds();
 
 // Only the guard, as a unit before kubelet or an init container has it.
-log["guard"] = [await node.run("guard"), await node.during(async () => undefined)];
+const printed = await systemExec(process.execPath, [MAIN, "guard", "print"]);
+await systemExec("iptables-restore", ["--noflush"], { stdin: printed.stdout });
+const guarded = await node.rules();
+log["guardPrinted"] = await node.during(async () => undefined);
+log["guard"] = [await node.run("guard"), (await node.rules()) === guarded];
 
 agent = await node.nmi().ready();
 await node.markUninstalling();
