@@ -1,6 +1,6 @@
 import { userAgent } from "@podid/crd-types";
 import { pacedTransport, RequestRate, systemClock, transportFromKubeConfig } from "@podid/kube";
-import type { KubeTransport } from "@podid/kube";
+import type { ConnectionSource, KubeTransport } from "@podid/kube";
 import { loadKubeConfig } from "@podid/kube/kubeconfig";
 import { createLogger, renderHelp, runMain, startMetrics, startProbes, startTracing } from "@podid/service";
 import { AzureAccess } from "./cloud/azure-access.ts";
@@ -53,7 +53,13 @@ runMain(async (signal) => {
   });
 
   const agent = userAgent({ component: "MIC", ...BUILD, custom: flags["custom-user-agent"] });
-  const kubeConfig = loadKubeConfig(flags.kubeconfig || undefined);
+  let kubeConfig: ConnectionSource;
+  try {
+    kubeConfig = loadKubeConfig(flags.kubeconfig || undefined);
+  } catch (error) {
+    log.error({ error: String(error) }, "no way to the API server: --kubeconfig cannot be used");
+    return 1;
+  }
   const transport = paced(transportFromKubeConfig(kubeConfig, { userAgent: agent }), flags.clientQps);
   if (flags.clientQps > 0) {
     const burst = Math.max(1, Math.trunc(flags.clientQps));

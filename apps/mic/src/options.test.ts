@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { MIC_FLAGS } from "./flags.ts";
 import { parseOptions } from "./options.ts";
 import type { MicOptions } from "./options.ts";
 
@@ -95,6 +96,60 @@ describe("options", () => {
     expect(options([]).settings.protectedClientIds).toEqual([]);
   });
 
+  test("every flag of aad-pod-identity, with its default, with one dash and two", () => {
+    const upstream: Record<string, unknown> = {
+      kubeconfig: "",
+      cloudconfig: "",
+      forceNamespaced: false,
+      version: false,
+      syncRetryDuration: 3_600_000,
+      "leader-election-instance": "",
+      // Upstream: default. docs/divergences.md, L-76.
+      "leader-election-namespace": "",
+      "leader-election-name": "aad-pod-identity-mic",
+      "leader-election-duration": 15_000,
+      "http-probe-port": 8080,
+      "prometheus-port": 8888,
+      enableProfile: false,
+      enableScaleFeatures: false,
+      createDeleteBatch: 20,
+      // Upstream: 5. docs/divergences.md, N-12.
+      clientQps: 0,
+      "immutable-user-msis": [],
+      "config-map-name": "aad-pod-identity-config",
+      "type-upgrade-status-key": "type-upgrade-status",
+      "enable-type-upgrade": true,
+      "update-user-msi-max-retry": 2,
+      "update-user-msi-retry-interval": 1000,
+      "identity-assignment-reconcile-interval": 180_000,
+      "log-format": "text",
+      "custom-user-agent": "",
+      v: 0,
+      logtostderr: true,
+      alsologtostderr: false,
+      add_dir_header: false,
+      log_backtrace_at: ":0",
+      log_dir: "",
+      log_file: "",
+      log_file_max_size: 1800,
+      one_output: false,
+      skip_headers: false,
+      skip_log_headers: false,
+      stderrthreshold: "2",
+      vmodule: "",
+    };
+    expect(options([]).flags).toMatchObject(upstream);
+    for (const name of Object.keys(upstream).filter((each) => each !== "version")) {
+      const flag = MIC_FLAGS[name as keyof typeof MIC_FLAGS];
+      const text =
+        flag.kind === "bool" ? "true" : flag.kind === "string" ? flag.shownDefault : flag.shownDefault || "x";
+      for (const dashes of ["-", "--"]) {
+        const parsed = parseOptions([`${dashes}${name}=${text}`], ENV);
+        expect([name, parsed.kind]).toEqual([name, "run"]);
+      }
+    }
+  });
+
   test("FORCENAMESPACED in the environment", () => {
     expect(options([], { ...ENV, FORCENAMESPACED: "true" }).settings.forceNamespaced).toBe(true);
   });
@@ -134,6 +189,30 @@ describe("options", () => {
       want: [
         expect.stringContaining("MIC_POD_NAMESPACE"),
         expect.stringContaining("TENANT_ID, CLIENT_ID, CLIENT_SECRET"),
+      ],
+    },
+    {
+      name: "what contradicts itself, together with all else",
+      argv: [
+        "--http-probe-port=9",
+        "-prometheus-port=9",
+        "--leader-election-name=Mic",
+        "--leader-election-namespace=a.b",
+        "--config-map-name=",
+        "--type-upgrade-status-key=a/b",
+        "--compute-api-version=latest",
+        "--otlp-endpoint=collector",
+      ],
+      env: { ...ENV, CLOUD: "Mars" },
+      want: [
+        "--http-probe-port and --prometheus-port are both 9; give two ports",
+        '--leader-election-name: "Mic" is no name of a Kubernetes object; give a DNS name',
+        '--config-map-name: "" is no name of a Kubernetes object; give a DNS name',
+        '--leader-election-namespace: "a.b" is no namespace; give a DNS label',
+        '--type-upgrade-status-key: "a/b" is no key of a ConfigMap; use letters, digits and -._',
+        '--compute-api-version: "latest" is no version; give one such as 2024-07-01',
+        expect.stringContaining("Mars"),
+        expect.stringContaining("--otlp-endpoint"),
       ],
     },
     {

@@ -43,6 +43,7 @@ export function parseOptions(argv: readonly string[], env: Environment, readFile
   if (namespace === "") {
     errors.push("namespace not specified. Please add meta.namespace as env variable MIC_POD_NAMESPACE");
   }
+  errors.push(...contradictions(flags));
   const azure = attempt(() => loadCloud(flags.cloudconfig, env, readFile));
   const tracing = tracingSettings(flags["otlp-endpoint"], env);
   errors.push(...tracing.errors);
@@ -84,6 +85,31 @@ export function parseOptions(argv: readonly string[], env: Environment, readFile
       : undefined,
   });
   return { kind: "run", options: { flags, settings, azure, tracing: tracing.settings } };
+}
+
+const DNS_SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/;
+
+/** What each flag by itself cannot know. */
+function contradictions(flags: FlagValues<typeof MIC_FLAGS>): string[] {
+  const errors: string[] = [];
+  const probe = flags["http-probe-port"];
+  if (probe !== 0 && probe === flags["prometheus-port"])
+    errors.push(`--http-probe-port and --prometheus-port are both ${probe}; give two ports`);
+  for (const name of ["leader-election-name", "config-map-name"] as const)
+    if (!DNS_SUBDOMAIN.test(flags[name]))
+      errors.push(`--${name}: ${JSON.stringify(flags[name])} is no name of a Kubernetes object; give a DNS name`);
+  const namespace = flags["leader-election-namespace"];
+  if (namespace !== "" && !/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
+    errors.push(`--leader-election-namespace: ${JSON.stringify(namespace)} is no namespace; give a DNS label`);
+  const key = flags["type-upgrade-status-key"];
+  if (!/^[-._a-zA-Z0-9]{1,253}$/.test(key))
+    errors.push(
+      `--type-upgrade-status-key: ${JSON.stringify(key)} is no key of a ConfigMap; use letters, digits and -._`,
+    );
+  const version = flags["compute-api-version"];
+  if (version !== "" && !/^\d{4}-\d{2}-\d{2}(?:-preview)?$/.test(version))
+    errors.push(`--compute-api-version: ${JSON.stringify(version)} is no version; give one such as 2024-07-01`);
+  return errors;
 }
 
 /** Client ids of identities that are never detached: the operator's list, and the cluster's own. */
