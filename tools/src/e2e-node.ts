@@ -83,7 +83,7 @@ async function makeBusybox(archive: string): Promise<void> {
   const work = mkdtempSync(join(directory, "busybox-"));
   const context = join(work, "context");
   mkdirSync(context);
-  await unpackDebianPackages(["busybox-static"], join(work, "root"), work);
+  await unpackDebianPackages({ packages: ["busybox-static"] }, join(work, "root"), work);
   cpSync(join(work, "root/bin/busybox"), join(context, "busybox"));
   writeFileSync(
     join(context, "Dockerfile"),

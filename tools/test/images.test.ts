@@ -57,6 +57,7 @@ describe.skipIf(!isRoot)("images", () => {
       app: "nmi",
       user: "0:0",
       programs: [
+        "/bin/ip",
         "/usr/bin/nmi",
         "/usr/bin/node",
         "/usr/sbin/conntrack",

@@ -6,6 +6,8 @@ export interface ImageContents {
   readonly nodeOption: string;
   /** Debian packages; what they depend on comes along. */
   readonly packages: readonly string[];
+  /** Of what comes along, that which no program that stays needs. */
+  readonly without?: readonly string[];
   /** Programs of these packages that stay; every other one is left out. Links point at the program they are another name of. */
   readonly programs: Readonly<Record<string, { readonly linkTo?: string }>>;
 }
@@ -18,14 +20,19 @@ const XTABLES = Object.fromEntries(
   }),
 ) as ImageContents["programs"];
 
-/** Node needs libstdc++ and what that needs. NMI calls iptables, whichever of its backends the node uses, and conntrack. */
+/** Node needs libstdc++ and what that needs. NMI calls iptables, whichever of its backends the node uses, conntrack and ip. */
 export const CONTENTS: Readonly<Record<App, ImageContents>> = {
   mic: { nodeOption: "", packages: ["libstdc++6"], programs: {} },
   nmi: {
     // A small nursery saves memory on every node, and what NMI allocates per request is gone at once.
     nodeOption: "--max-semi-space-size=1",
-    packages: ["libstdc++6", "iptables", "conntrack"],
-    programs: { ...XTABLES, "usr/sbin/conntrack": {} },
+    packages: ["libstdc++6", "iptables", "conntrack", "iproute2"],
+    // `ss` and `arpd` of iproute2 need these; `ip` does not.
+    without: [
+      ...["debconf", "libcap2-bin", "libcom-err2", "libdb5.3", "libgssapi-krb5-2", "libk5crypto3", "libkeyutils1"],
+      ...["libkrb5-3", "libkrb5support0", "libpcre2-8-0", "libselinux1", "libssl3", "libtirpc-common", "libtirpc3"],
+    ],
+    programs: { ...XTABLES, "usr/sbin/conntrack": {}, "bin/ip": {} },
   },
   demo: { nodeOption: "", packages: ["libstdc++6"], programs: {} },
 };

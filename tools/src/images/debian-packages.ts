@@ -13,11 +13,12 @@ export interface DebianPackage {
 }
 
 /**
- * Downloads Debian packages and everything that they depend on, whatever this machine has installed, and unpacks them into `root`.
+ * Downloads Debian packages and everything that they depend on but `without`, whatever this machine has installed, and unpacks
+ * them into `root`.
  * @returns what was unpacked, by name
  */
 export async function unpackDebianPackages(
-  wanted: readonly string[],
+  { packages: wanted, without = [] }: { readonly packages: readonly string[]; readonly without?: readonly string[] },
   root: string,
   work: string,
 ): Promise<DebianPackage[]> {
@@ -29,7 +30,8 @@ export async function unpackDebianPackages(
     if (ownLists) await apt([...options, "update"], archives);
     const simulation = await apt([...options, "-s", "--no-install-recommends", "install", ...wanted], archives);
     const names = [...simulation.matchAll(/^Inst (\S+)/gm)].map((match) => match[1] ?? "");
-    await apt([...options, "download", ...names], archives);
+    const needed = names.filter((name) => !without.includes(name));
+    await apt([...options, "download", ...needed], archives);
   };
   // Package lists of this machine may be empty or out of date.
   await download(false).catch(() => download(true));

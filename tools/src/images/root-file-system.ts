@@ -35,7 +35,7 @@ export async function makeRootFileSystem(
   contents: ImageContents,
   work: string,
 ): Promise<DebianPackage[]> {
-  const packages = await unpackDebianPackages(contents.packages, root, work);
+  const packages = await unpackDebianPackages(contents, root, work);
   for (const path of NOT_NEEDED) await rm(join(root, path), { recursive: true, force: true });
   await keepOnlyCopyrights(join(root, "usr/share/doc"));
   const { programs } = contents;
