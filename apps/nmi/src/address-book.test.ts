@@ -235,6 +235,20 @@ describe("connections from before", () => {
     expect(doubts).toEqual([ADDRESS, ADDRESS]);
   });
 
+  test("are the next owner's where the record names it already", () => {
+    records = { [ADDRESS]: ["uid-p"] };
+    const first = pod("p");
+    book.upsert(first, undefined);
+    book.owner(ADDRESS);
+    records = { [ADDRESS]: ["uid-q"] };
+    book.upsert(pod("q"), undefined);
+    book.delete(first);
+    expect(doubts).toEqual([]);
+    records = { [ADDRESS]: ["uid-q"] };
+    book.delete(pod("q"));
+    expect(doubts).toEqual([ADDRESS]);
+  });
+
   test("are left alone by updates of the same pod", () => {
     const first = pod("p");
     book.upsert(first, undefined);

@@ -46,7 +46,8 @@ export class AddressBook {
     this.#byUid.set(pod.record.uid, pod);
     for (const address of pod.addresses) {
       const holders = this.#pods.get(address) ?? new Map<string, NodePod>();
-      if (holders.size > 0 && !holders.has(pod.record.uid)) this.#options.inDoubt?.(address);
+      if (holders.size > 0 && !holders.has(pod.record.uid) && this.#recorded(address) === undefined)
+        this.#options.inDoubt?.(address);
       this.#pods.set(address, holders.set(pod.record.uid, pod));
     }
   }
@@ -115,6 +116,12 @@ export class AddressBook {
     return { kind: "pod", uid };
   }
 
+  /** The one pod that the runtime's record names. */
+  #recorded(address: string): string | undefined {
+    const uids = this.#recordsProven ? this.#options.records?.podOf(address)?.uids : undefined;
+    return uids?.length === 1 ? uids[0] : undefined;
+  }
+
   #drop(pod: NodePod, keep: ReadonlySet<string>): void {
     for (const address of pod.addresses) {
       if (keep.has(address)) continue;
@@ -124,7 +131,8 @@ export class AddressBook {
       if (!pod.record.hostNetwork)
         this.#history.set(address, { uid: pod.record.uid, leftAt: this.#options.clock.monotonicMs() });
       this.#confirmations.delete(address);
-      this.#options.inDoubt?.(address);
+      // By the record the connections may be the next owner's already; the last one's were closed when it changed.
+      if ((this.#recorded(address) ?? pod.record.uid) === pod.record.uid) this.#options.inDoubt?.(address);
       this.#forget();
     }
   }

@@ -2,7 +2,7 @@
  * The shipped process through its whole life, while a pod never stops asking. Runs inside `unshare --net --mount`,
  * prints what happened as one line of JSON.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { systemExec } from "@podid/iptables";
 import { MAIN, sh, TrueNode } from "./true-node.ts";
 
@@ -20,18 +20,7 @@ for (const [table, ...rule] of [
   await sh("iptables", "-t", String(table), "-A", ...rule);
 const before = await node.rules();
 
-// A listen address that needs no route_localnet.
-const LINK_LOCAL = "169.254.25.79";
-const routeLocalnet = (): string => readFileSync("/proc/sys/net/ipv4/conf/all/route_localnet", "utf8").trim();
-const hasLinkLocal = async (): Promise<boolean> =>
-  (await systemExec("ip", ["address", "show", "dev", "lo"])).stdout.includes(LINK_LOCAL);
-const onLinkLocal = `--nmi-listen-address=${LINK_LOCAL}`;
-let agent = await node.nmi(onLinkLocal).ready();
-log["linkLocal"] = [await hasLinkLocal(), routeLocalnet(), await node.during(async () => undefined)];
-await agent.end("SIGTERM");
-log["linkLocalGone"] = [await node.run("cleanup", onLinkLocal), await hasLinkLocal(), (await node.rules()) === before];
-
-agent = await node.nmi().ready();
+let agent = await node.nmi().ready();
 log["s75"] = (await node.rules()).split("\n").filter((line) => line.startsWith("-A aad-metadata"));
 log["served"] = await node.during(async () => undefined);
 log["terminated"] = await node.during(() => agent.end("SIGTERM"));
@@ -96,6 +85,19 @@ await sh("iptables", "-t", "nat", "-A", "OUTPUT", "-o", "foreign0", "-j", "ACCEP
 log["cleanup"] = [await node.run("cleanup"), (await node.rules()) === before];
 await node.during(async () => undefined);
 log["afterCleanup"] = await node.askedImds();
+
+// A listen address that needs no route_localnet.
+const LINK_LOCAL = "169.254.25.79";
+const ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/all/route_localnet";
+const routeLocalnet = (): string => readFileSync(ROUTE_LOCALNET, "utf8").trim();
+writeFileSync(ROUTE_LOCALNET, "0");
+const hasLinkLocal = async (): Promise<boolean> =>
+  (await systemExec("ip", ["address", "show", "dev", "lo"])).stdout.includes(LINK_LOCAL);
+const onLinkLocal = `--nmi-listen-address=${LINK_LOCAL}`;
+agent = await node.nmi(onLinkLocal).ready();
+log["linkLocal"] = [await hasLinkLocal(), routeLocalnet(), await node.during(async () => undefined)];
+await agent.end("SIGTERM");
+log["linkLocalGone"] = [await node.run("cleanup", onLinkLocal), await hasLinkLocal(), (await node.rules()) === before];
 
 // Only the guard, as a unit before kubelet or an init container has it.
 const printed = await systemExec(process.execPath, [MAIN, "guard", "print"]);

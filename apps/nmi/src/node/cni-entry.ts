@@ -8,7 +8,7 @@ export interface CniEntry {
 }
 
 /** Pods have a loopback interface too, and each its fe80:: address on the link to its node. */
-const NOBODYS = /^(?:127\.|::1$|fe80:)/;
+const NOBODYS = /^(?:127\.0\.0\.1$|::1$|fe80:)/;
 
 /**
  * Reads one file of libcni's result cache (`cniCacheV1`, written at ADD, removed at DEL). The pod's UID is among the
