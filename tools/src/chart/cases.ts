@@ -177,10 +177,23 @@ export const CASES: readonly Case[] = [
         blockWireserver: true,
         startupTaint: "podid.dev/agent-not-ready",
         startupCanary: true,
+        immutableUserMSIs: ["00000000-0000-0000-0000-00000000000b"],
+        nodeCloudConfig: "/etc/kubernetes/azure.json",
+        allowNodeIdentities: ["team-a/00000000-0000-0000-0000-00000000000b"],
+        tokenRequests: {
+          credentials: "kubelet",
+          audience: "api://AzureADTokenExchangeChina",
+          kubeletKubeconfig: "/etc/kubernetes/kubelet.conf",
+          kubeletPki: "/var/lib/kubelet/pki",
+        },
         extraArgs: ["--drain-timeout=5s"],
       },
       nodeGuard: { enabled: true },
     },
+  },
+  {
+    name: "tokens of pods by NMI's own rights",
+    values: { nmi: { tokenRequests: { credentials: "service-account", namespaces: ["team-a", "team-b"] } } },
   },
   {
     name: "rights",
