@@ -1,6 +1,7 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
+import { threadId } from "node:worker_threads";
 import { build } from "esbuild";
 import type { BuildOptions, Metafile, Plugin } from "esbuild";
 
@@ -77,20 +78,27 @@ export async function bundleApp(app: App): Promise<string> {
   return outfile;
 }
 
-/** Bundles an app into `outfile`, whatever is there. */
+/** Bundles an app into `outfile`, whatever is there. Others may run it, or make it as well, meanwhile: it appears as a whole. */
 export async function bundle(app: App, outfile: string, stamp?: BundleStamp): Promise<Metafile> {
+  const partial = `${outfile}.${process.pid}-${threadId}.partial`;
   const { metafile } = await build({
     ...BUNDLE_OPTIONS,
     entryPoints: [join(ROOT, "apps", app, "src/main.ts")],
-    outfile,
+    outfile: partial,
     legalComments: "external",
     metafile: true,
     ...(stamp !== undefined && {
       define: { __PODID_COMMIT__: JSON.stringify(stamp.commit), __PODID_DATE__: JSON.stringify(stamp.date) },
     }),
   });
-  await writeFile(outfile, asciiOnly(await readFile(outfile, "utf8")));
+  await writeFile(partial, asciiOnly(await readFile(partial, "utf8")));
+  await rename(legalFile(partial), legalFile(outfile));
+  await rename(partial, outfile);
   return metafile;
+}
+
+function legalFile(outfile: string): string {
+  return `${outfile}.LEGAL.txt`;
 }
 
 /** Written after the bundle, so that an interrupted build counts as stale. */

@@ -333,13 +333,18 @@ export class MicCluster {
     for (const kind of BY_NAMESPACE) for (const namespace of NAMESPACES) await this.#deleteAll(kind, namespace);
     await this.#deleteAll("nodes");
     await this.#deleteAll("configMaps", SYSTEM_NAMESPACE, "podid.dev/ledger=true");
-    await this.delete("leases", LEASE, SYSTEM_NAMESPACE).catch((error: unknown) => {
-      if (!KubeError.is(error, 404)) throw error;
-    });
+    await this.dropLease();
     this.azure.state.faults.clear();
     this.azure.state.replace(seed());
     this.azure.requests.clear();
     this.#since = Date.now();
+  }
+
+  /** Nobody leads, and whoever is next need not wait. */
+  async dropLease(): Promise<void> {
+    await this.delete("leases", LEASE, SYSTEM_NAMESPACE).catch((error: unknown) => {
+      if (!KubeError.is(error, 404)) throw error;
+    });
   }
 
   async close(): Promise<void> {
