@@ -5,7 +5,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { openHostTokenSocket } from "./host-token-socket.ts";
+import { openHostTokenPort, openHostTokenSocket } from "./host-token-socket.ts";
 import type { HostTokenSocket } from "./host-token-socket.ts";
 
 const open: HostTokenSocket[] = [];
@@ -15,18 +15,19 @@ afterEach(async () => {
 
 const path = join(mkdtempSync(join(tmpdir(), "nmi-")), "private/host-token.sock");
 
-async function listen(status: number): Promise<readonly TokenCall[]> {
-  const calls: TokenCall[] = [];
+function answering(status: number, calls: TokenCall[]): ImdsProxyOptions {
   const tokens = {
     handle: (call: TokenCall) => {
       calls.push(call);
-      return {
-        reply: errorReply(status, "x", "y"),
-        facts: { outcome: "denied", parkedMs: 0, sourceMs: 0 },
-      };
+      return { reply: errorReply(status, "x", "y"), facts: { outcome: "denied", parkedMs: 0, sourceMs: 0 } };
     },
   };
-  open.push(await openHostTokenSocket(path, { tokens: tokens as unknown as TokenService } as ImdsProxyOptions));
+  return { tokens: tokens as unknown as TokenService } as ImdsProxyOptions;
+}
+
+async function listen(status: number): Promise<readonly TokenCall[]> {
+  const calls: TokenCall[] = [];
+  open.push(await openHostTokenSocket(path, answering(status, calls)));
   return calls;
 }
 
@@ -63,4 +64,25 @@ test("a successor takes the name over, and its predecessor does not take it away
   expect(await ask("/host/token/?resource=r", host)).toBe(419);
   await open.shift()?.close();
   expect(existsSync(path)).toBe(false);
+});
+
+test("S63 the loopback address, for node agents that receive pods elsewhere: host tokens alone, for the host alone", async () => {
+  const calls: TokenCall[] = [];
+  const endpoint = await openHostTokenPort(0, answering(418, calls));
+  open.push(endpoint);
+  const { port } = endpoint;
+  const get = (from: string, target: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = { podns: "default", podname: "p", metadata: "true" };
+      request({ host: "127.0.0.1", port, localAddress: from, path: target, headers, agent: false }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      })
+        .once("error", reject)
+        .end();
+    });
+  expect(await get("127.0.0.1", "/host/token/?resource=r")).toBe(418);
+  expect(await get("127.0.0.9", "/host/token/?resource=r")).toBe(500);
+  expect(await get("127.0.0.1", "/metadata/identity/oauth2/token?resource=r")).toBe(404);
+  expect(calls).toHaveLength(1);
 });

@@ -1,11 +1,27 @@
 import { imdsListener } from "@podid/imds-proxy";
 import type { ImdsProxyOptions } from "@podid/imds-proxy";
+import type { Endpoint } from "@podid/service";
 import { chmod, mkdir, rename, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 
 export interface HostTokenSocket {
   close(): Promise<void>;
+}
+
+/**
+ * Serves the host token endpoint, and nothing else, on the loopback address, where clients look for it even when pods'
+ * requests are received at another one.
+ */
+export async function openHostTokenPort(port: number, proxy: ImdsProxyOptions): Promise<Endpoint> {
+  const server = hostTokenServer(proxy);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  return { port: (server.address() as AddressInfo).port, close: () => end(server) };
 }
 
 /**
@@ -15,9 +31,7 @@ export interface HostTokenSocket {
  */
 export async function openHostTokenSocket(path: string, proxy: ImdsProxyOptions): Promise<HostTokenSocket> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const rules = { ...proxy.rules, hostToken: true };
-  const listener = imdsListener({ ...proxy, rules, isFromHost: () => true, onlyHostTokens: true });
-  const server = createServer({ maxHeaderSize: 16_384, requestTimeout: 15_000, headersTimeout: 10_000 }, listener);
+  const server = hostTokenServer({ ...proxy, isFromHost: () => true });
   const own = `${path}.${process.pid}`;
   await rm(own, { force: true });
   await new Promise<void>((resolve, reject) => {
@@ -31,10 +45,19 @@ export async function openHostTokenSocket(path: string, proxy: ImdsProxyOptions)
     async close() {
       const there = await stat(path).catch(() => undefined);
       if (there?.ino === ino) await rm(path, { force: true });
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await end(server);
     },
   };
+}
+
+function hostTokenServer(proxy: ImdsProxyOptions): Server {
+  const listener = imdsListener({ ...proxy, rules: { ...proxy.rules, hostToken: true }, onlyHostTokens: true });
+  return createServer({ maxHeaderSize: 16_384, requestTimeout: 15_000, headersTimeout: 10_000 }, listener);
+}
+
+function end(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
 }

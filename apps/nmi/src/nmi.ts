@@ -25,7 +25,7 @@ import { UNCONTESTED } from "./hand-over/node-lock.ts";
 import type { Lock } from "./hand-over/node-lock.ts";
 import { Presence } from "./hand-over/presence.ts";
 import { openProbeSocket } from "./hand-over/probe-socket.ts";
-import { openHostTokenSocket } from "./host-token-socket.ts";
+import { openHostTokens } from "./host-tokens.ts";
 import { NmiMetrics } from "./metrics.ts";
 import { mayCall, nodePod } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
@@ -228,7 +228,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   log.info({}, `registered and exported metrics on port ${scrape.port}`);
   const ownProbes =
     config.probeSocket === undefined ? undefined : await openProbeSocket(config.probeSocket, { live: {}, ready });
-  const hostTokens = config.hostToken === "unix" ? await openHostTokenSocket(config.hostTokenSocket, proxy) : undefined;
+  const hostTokens = await openHostTokens(config, proxy, { clock, log });
   await records?.start();
   watches.start();
   taint?.start();
