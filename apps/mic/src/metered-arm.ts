@@ -27,8 +27,8 @@ export class MeteredArm implements Arm {
     return this.#measure(group, "get", () => this.#arm.read(group, signal));
   }
 
-  list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
-    return this.#measure(scope, "list", () => this.#arm.list(scope, signal));
+  list(scope: MachineScope, options?: FollowOptions): Promise<readonly ComputeState[]> {
+    return this.#measure(scope, "list", () => this.#arm.list(scope, options));
   }
 
   patch(group: NodeGroup, patch: IdentityPatch, options?: PatchOptions): Promise<ComputeState> {

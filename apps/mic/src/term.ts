@@ -138,13 +138,14 @@ export class Term {
       log,
       clock,
       epoch: () => this.#epoch,
+      onOutrun: () => (this.#epoch = Math.max(this.#epoch, this.#ledgers.highestEpoch + 1)),
       fenced,
       onSeen: (key) => this.#books.add(key),
     });
     this.#attacher = attacher;
     this.#reconciler = new Reconciler({
       groups: () => this.#reconcilable(),
-      list: (scope, signal) => arm.list(scope, signal),
+      list: (scope, signal) => arm.list(scope, { signal }),
       look: (key) => this.#arms.add(key),
       turn: (key) => attacher.turn(key),
       compare: (key, state, turn) => attacher.compare(key, state, turn),

@@ -24,8 +24,8 @@ export type MachineScope = Pick<NodeGroup, "kind" | "subscriptionId" | "resource
 export interface Arm {
   /** @throws {ArmError} */
   read(group: NodeGroup, signal?: AbortSignal): Promise<ComputeState>;
-  /** All that there are, in any order. @throws {ArmError} `gone` without such a resource group */
-  list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]>;
+  /** All that there are, in any order; `beforePoll` is awaited before each further page. @throws {ArmError} `gone` without such a resource group */
+  list(scope: MachineScope, options?: FollowOptions): Promise<readonly ComputeState[]>;
   /**
    * Changes the identities and waits until the operation has ended; the answer is the machine's state after it.
    * @throws {ArmError} also when the operation was accepted and failed later

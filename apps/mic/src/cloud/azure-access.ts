@@ -54,8 +54,8 @@ export class AzureAccess implements Arm, IdentityDirectory {
     return this.#clients.arm.read(group, signal);
   }
 
-  list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
-    return this.#clients.arm.list(scope, signal);
+  list(scope: MachineScope, options?: FollowOptions): Promise<readonly ComputeState[]> {
+    return this.#clients.arm.list(scope, options);
   }
 
   patch(group: NodeGroup, patch: IdentityPatch, options?: PatchOptions): Promise<ComputeState> {

@@ -9,6 +9,7 @@ import type {
   LedgerStore,
   Plan,
 } from "@podid/azure-assigner";
+import type { NodeGroup } from "@podid/crd-types";
 import type { Clock } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import { isAttachable } from "../assigned/is-attachable.ts";
@@ -41,6 +42,8 @@ export interface AttacherOptions {
   readonly epoch: () => number;
   /** Why nothing may be written any more. */
   readonly fenced: () => string | undefined;
+  /** A ledger has a higher epoch than this leader's, although the Lease is beyond doubt ours. */
+  readonly onOutrun?: () => void;
   /** The group's objects may be brought up to date. */
   readonly onSeen: (groupKey: string) => void;
 }
@@ -134,10 +137,22 @@ export class Attacher {
     });
     if (outcome.problem?.kind === "gone") await this.#machineGone(scope, outcome.problem);
     else this.#note(groupKey, outcome, true);
-    if (outcome.kind === "fenced") return undefined;
+    if (outcome.kind === "fenced") return this.#outrun(group);
     // In a dry run the objects stay as they are: looking at them again would only ask ARM again.
     if (!dryRun) this.#o.onSeen(groupKey);
     return this.#nextLook(groupKey, outcome);
+  }
+
+  /** Somebody restored a ledger, or the Lease was made anew: whoever holds the Lease is right, and takes a higher epoch. */
+  #outrun(group: NodeGroup): { requeueAfterMs: number } | undefined {
+    const { fenced, log, onOutrun } = this.#o;
+    if (fenced() !== undefined) return undefined;
+    log.warn(
+      { group: group.id },
+      `the ledger of ${group.name} was written by a later leader than this one; taking over anew`,
+    );
+    onOutrun?.();
+    return { requeueAfterMs: 1000 };
   }
 
   #request(scope: Scope): Pick<AssignRequest, "desired" | "skip" | "isProtected" | "adoptable" | "epoch"> {

@@ -1,4 +1,4 @@
-import { computeState } from "@podid/azure-assigner";
+import { ArmError, computeState } from "@podid/azure-assigner";
 import type { ComputeState, MachineScope } from "@podid/azure-assigner";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
@@ -93,14 +93,19 @@ test("one that the list does not have, and one that cannot be compared, are read
   expect(looks.map(({ name }) => name)).toEqual(["vm3", "vm11"]);
 });
 
-test("a resource group that may not be listed is read one by one, and not asked for again", async () => {
-  const { clock, looks, lists, log } = start(vms(12), { list: () => Promise.reject(new Error("AuthorizationFailed")) });
+test.for([
+  { name: "may not be listed is read one by one, and not asked for again", kind: "forbidden", lists: 1 },
+  { name: "could not be listed is read one by one, and listed the next time", kind: "unavailable", lists: 2 },
+] as const)("a resource group that $name", async ({ kind, lists: want }) => {
+  const { clock, looks, lists, log } = start(vms(12), {
+    list: () => Promise.reject(new ArmError({ kind, status: 403, code: "AuthorizationFailed", message: "no" })),
+  });
   await clock.run(119_000);
   expect([lists.length, looks.length]).toEqual([1, 12]);
   expect(looks.map(({ at }) => at).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, n) => n * 80));
   expect(log.join("")).toContain("AuthorizationFailed");
   await clock.run(INTERVAL);
-  expect([lists.length, looks.length]).toEqual([1, 24]);
+  expect([lists.length, looks.length]).toEqual([want, 24]);
 });
 
 test("stopped, it asks nothing more", async () => {

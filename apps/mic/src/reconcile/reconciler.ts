@@ -1,3 +1,4 @@
+import { ArmError } from "@podid/azure-assigner";
 import type { ComputeState, MachineScope } from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
 import type { Clock } from "@podid/kube";
@@ -109,10 +110,11 @@ export class Reconciler {
       states = new Map((await list(scope, this.#stopped.signal)).map((state) => [state.group.key, state]));
     } catch (error) {
       if (this.#stopped.signal.aborted) return;
-      this.#unlisted.add(scopeKey(scope));
+      const forGood = error instanceof ArmError && error.problem.kind === "forbidden";
+      if (forGood) this.#unlisted.add(scopeKey(scope));
       log.warn(
         { resourceGroup: scope.resourceGroup, error: String(error) },
-        `could not list the machines of resource group ${scope.resourceGroup}; they are read one by one`,
+        `could not list the machines of resource group ${scope.resourceGroup}; they are read one by one${forGood ? " from now on" : ""}`,
       );
       const singles = groups.map((group): ReconcileUnit => ({ kind: "machine", group }));
       this.#inTurn(singles.values(), this.#pace.spacingMs);

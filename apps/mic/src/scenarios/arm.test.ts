@@ -160,6 +160,19 @@ describe("a change of leader", () => {
     expect(h.held(VM)).toEqual([]);
   });
 
+  test("a ledger that was restored from another life does not stop its rightful leader", async () => {
+    await h.simple();
+    h.start({ reconcileIntervalMs: 200 });
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    const [stored] = await h.cluster.ledgers();
+    const data = (stored?.["data"] ?? {}) as Record<string, string>;
+    const text = JSON.stringify({ ...(JSON.parse(data["ledger.json"] ?? "{}") as object), epoch: 70 });
+    await h.cluster.merge("configMap", stored?.metadata.name ?? "", { data: { "ledger.json": text } }, "podid");
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+    expect([h.held(VM), (await ledger()).epoch]).toEqual([[], 71]);
+  });
+
   test("a request that waits for ARM ends with the Lease", async () => {
     await h.simple();
     const signals: (AbortSignal | undefined)[] = [];

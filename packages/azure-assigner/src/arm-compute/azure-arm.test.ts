@@ -157,6 +157,32 @@ describe("ARM through the official client", () => {
     expect(requests.entries().length).toBe(before);
   });
 
+  test("a list of several pages: each further one is asked for in turn", async () => {
+    const { faults } = azure.emulator.state;
+    const world = azure.world();
+    const [one, two] = [await world.machine("virtualMachine", "None"), await world.machine("virtualMachine", "None")];
+    const list = one.id.replace(/\/[^/]+$/, "");
+    faults.add({
+      match: { service: "arm", method: "GET", path: list },
+      times: 1,
+      respond: {
+        status: 200,
+        body: {
+          value: [{ name: "first-page", location: "westeurope", properties: {} }],
+          nextLink: `${azure.endpoint}${list}?api-version=2024-07-01`,
+        },
+      },
+    });
+    let pages = 0;
+    const beforePoll = (): Promise<void> => {
+      pages += 1;
+      return Promise.resolve();
+    };
+    const names = (await azure.arm().list(one, { beforePoll })).map(({ group }) => group.name);
+    expect(names).toEqual(expect.arrayContaining(["first-page", one.name, two.name]));
+    expect(pages).toBe(2);
+  });
+
   test("a request that is not answered is given up", async () => {
     const { faults } = azure.emulator.state;
     const group = await azure.world().machine("virtualMachine", "None");

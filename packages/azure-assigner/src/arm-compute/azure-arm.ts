@@ -56,19 +56,23 @@ export class AzureArm implements Arm {
     return computeState(group, machine);
   }
 
-  async list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
+  async list(scope: MachineScope, { signal, beforePoll }: FollowOptions = {}): Promise<readonly ComputeState[]> {
     const client = this.#client(scope);
-    return await this.#request(signal, async (abortSignal) => {
-      const machines =
-        scope.kind === "virtualMachine"
-          ? client.virtualMachines.list(scope.resourceGroup, { abortSignal })
-          : client.virtualMachineScaleSets.list(scope.resourceGroup, { abortSignal });
-      const states: ComputeState[] = [];
-      for await (const machine of machines) {
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    const pages: AsyncIterator<readonly (ComputeBody & { readonly name?: string })[]> = (
+      scope.kind === "virtualMachine"
+        ? client.virtualMachines.list(scope.resourceGroup, options)
+        : client.virtualMachineScaleSets.list(scope.resourceGroup, options)
+    ).byPage();
+    const states: ComputeState[] = [];
+    for (;;) {
+      // The SDK binds a page's request to the signal of the whole list: a page that takes too long is left behind.
+      const page = await this.#request(signal, (limited) => orAborted(limited, pages.next()));
+      if (page.done === true) return states;
+      for (const machine of page.value)
         if (machine.name !== undefined) states.push(computeState(machineGroup(scope, machine.name), machine));
-      }
-      return states;
-    });
+      await beforePoll?.(signal);
+    }
   }
 
   async patch(
@@ -172,6 +176,13 @@ export class AzureArm implements Arm {
     }
     return client;
   }
+}
+
+function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+  return Promise.race([work, aborted]);
 }
 
 /** Of a poll: the operation goes on even though we could not ask. A failed operation itself answers 200 and is never one of these but for a conflict. */

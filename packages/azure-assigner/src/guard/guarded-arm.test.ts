@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { JumpingClock } from "../../test/jumping-clock.ts";
+import { ArmError } from "../arm-problem.ts";
 import type { ArmProblem } from "../arm-problem.ts";
 import { identity, scaleSet, virtualMachine } from "../testing/fixtures.ts";
 import { MemoryArm } from "../testing/memory-arm.ts";
@@ -43,6 +44,17 @@ describe("Retry-After", () => {
     expect(await guard.enter(WELL)).toMatchObject({ kind: "refused", problem: { scope: "subscription" } });
     await guard.read(WELL);
   });
+});
+
+test("Retry-After of a list: it holds lists of the subscription, and no read of one machine", async () => {
+  const { arm, guard } = guarded();
+  const list = arm.list.bind(arm);
+  arm.list = () => Promise.reject(new ArmError(throttled("machine")));
+  await expect(guard.list(SICK)).rejects.toThrow("TooManyRequests");
+  arm.list = list;
+  await expect(guard.list(WELL)).rejects.toThrow("TooManyRequests");
+  await guard.read(SICK);
+  expect([arm.reads, arm.lists]).toEqual([1, 0]);
 });
 
 describe("circuit", () => {

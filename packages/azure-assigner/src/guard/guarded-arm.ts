@@ -75,16 +75,17 @@ export class GuardedArm implements Arm, WriteGate {
     return this.#call("read", group, () => this.#arm.read(group, signal));
   }
 
-  async list(scope: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
-    const { subscriptionId } = scope;
-    this.#throwIfHeld([`subscription read ${subscriptionId.toLowerCase()}`]);
-    await this.#budget.read(subscriptionId, signal);
+  async list(scope: MachineScope, options: FollowOptions = {}): Promise<readonly ComputeState[]> {
+    const subscription = scope.subscriptionId.toLowerCase();
+    // The compute provider limits lists by subscription, apart from reads of one machine.
+    const [all, lists] = [`subscription read ${subscription}`, `machine list ${subscription}`];
+    this.#throwIfHeld([all, lists]);
+    await this.#budget.read(subscription, options.signal);
     try {
-      return await this.#arm.list(scope, signal);
+      return await this.#arm.list(scope, this.#polling(scope, options));
     } catch (error) {
-      // The compute provider limits lists by subscription, whatever else it says.
       if (error instanceof ArmError && error.problem.kind === "throttled")
-        this.#hold(error.problem, `subscription read ${subscriptionId.toLowerCase()}`);
+        this.#hold(error.problem, error.problem.scope === "subscription" ? all : lists);
       throw error;
     }
   }
@@ -188,8 +189,8 @@ export class GuardedArm implements Arm, WriteGate {
     this.#holds.hold(scope, problem, elapsedMs(this.#clock));
   }
 
-  #polling<T extends FollowOptions>(group: NodeGroup, options: T): T {
-    return { ...options, beforePoll: (signal?: AbortSignal) => this.#budget.read(group.subscriptionId, signal) };
+  #polling<T extends FollowOptions>({ subscriptionId }: MachineScope, options: T): T {
+    return { ...options, beforePoll: (signal?: AbortSignal) => this.#budget.read(subscriptionId, signal) };
   }
 }
 

@@ -77,7 +77,10 @@ export class MemoryArm implements Arm {
     });
   }
 
-  list({ kind, subscriptionId, resourceGroup }: MachineScope, signal?: AbortSignal): Promise<readonly ComputeState[]> {
+  list(
+    { kind, subscriptionId, resourceGroup }: MachineScope,
+    { signal }: FollowOptions = {},
+  ): Promise<readonly ComputeState[]> {
     signal?.throwIfAborted();
     this.lists += 1;
     const groups = [...this.#groups.values()].filter(
