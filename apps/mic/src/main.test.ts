@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { resourceId, vmProviderId, vmssProviderId } from "../test/cluster.ts";
 import type { Cluster } from "../test/cluster.ts";
 import { get, MicProcesses, SECRET } from "../test/mic-processes.ts";
 import { until } from "../test/until.ts";
+
+// Processes that run from sources take their time to start on a busy machine.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let processes: MicProcesses;
 let cluster: Cluster;
@@ -67,7 +70,8 @@ describe("the process over the wire", () => {
     await cluster.pod("later", "vm", "identity1");
     processes.environment["CLIENT_SECRET"] = "wrong";
     const mic = processes.run();
-    await until(async () => expect((await cluster.events()).join("\n")).toContain("AADSTS7000215"));
+    await mic.probe();
+    await until(async () => expect((await cluster.events()).join("\n")).toContain("AADSTS7000215"), 30_000);
     expect(await cluster.statuses()).toMatchObject({ "later-default-identity1": "Created" });
     mic.child.kill("SIGTERM");
     expect(await mic.ended).toBe(0);
@@ -79,6 +83,7 @@ describe("the process over the wire", () => {
     // More writes than there are connections, and together slower than the lease lasts.
     const remove = cluster.emulator.faults.add({ verb: "create", resource: "azureassignedidentities", latencyMs: 400 });
     const mic = processes.run("--createDeleteBatch=100", "--leader-election-duration=2s");
+    await mic.probe();
     await until(async () => expect(Object.keys(await cluster.statuses()).length).toBeGreaterThanOrEqual(many.length));
     remove();
     expect(mic.log()).toContain("started leading");

@@ -81,7 +81,7 @@ describe("life of a process", () => {
       return new Promise((_resolve, reject) => {
         options?.signal?.addEventListener("abort", () => {
           aborted = options.signal?.reason;
-          reject(aborted as Error);
+          reject(new Error("aborted"));
         });
       });
     };

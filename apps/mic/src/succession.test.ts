@@ -1,10 +1,13 @@
 import type { ChildProcess } from "node:child_process";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { resourceId, vmProviderId, vmssProviderId } from "../test/cluster.ts";
 import type { Cluster } from "../test/cluster.ts";
 import { MicProcesses } from "../test/mic-processes.ts";
 import type { MicProcess } from "../test/mic-processes.ts";
 import { until } from "../test/until.ts";
+
+// Processes that run from sources take their time to start on a busy machine.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const LEASE_MS = 3000;
 
@@ -26,14 +29,14 @@ beforeAll(async () => {
   }
   standBy = start();
   await until(async () => expect(await standBy.healthz()).toBe("Active"), 60_000);
-}, 90_000);
+});
 beforeEach(async () => {
   // Who stood by leads now, and a new one stands by.
   leader = standBy;
   standBy = start();
   await until(() => expect(standBy.log()).toContain("initiating MIC Leader election"), 60_000);
   expect(await leader.healthz()).toBe("Active");
-}, 90_000);
+});
 afterAll(async () => {
   // A stopped process does not even die before it goes on.
   for (const child of stopped.splice(0)) child.kill("SIGCONT");

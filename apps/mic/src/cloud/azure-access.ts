@@ -5,7 +5,6 @@ import type {
   IdentityDirectory,
   IdentityFacts,
   IdentityPatch,
-  MachineScope,
   PatchOptions,
 } from "@podid/azure-assigner";
 import { AzureArm, AzureIdentityDirectory } from "@podid/azure-assigner/azure";
@@ -54,8 +53,8 @@ export class AzureAccess implements Arm, IdentityDirectory {
     return this.#clients.arm.read(group, signal);
   }
 
-  list(scope: MachineScope, options?: FollowOptions): Promise<readonly ComputeState[]> {
-    return this.#clients.arm.list(scope, options);
+  list(...list: Parameters<Arm["list"]>): Promise<readonly ComputeState[]> {
+    return this.#clients.arm.list(...list);
   }
 
   patch(group: NodeGroup, patch: IdentityPatch, options?: PatchOptions): Promise<ComputeState> {
