@@ -30,7 +30,10 @@ export async function afterRefusal(
   );
   for (const key of guilty.asked) run.refuse(key, problem);
   const named = present.filter(({ key }) => guilty.present.includes(key));
-  const evicting = named.filter((identity) => mayEvict(run, state, identity));
+  // ARM may name one that lives for other reasons, such as a right that is missing.
+  const isGone = ({ clientId }: AttachedIdentity): boolean =>
+    clientId === undefined || /\bnot found\b/i.test(problem.message);
+  const evicting = named.filter((identity) => isGone(identity) && mayEvict(run, state, identity));
   for (const { key } of evicting) run.evict.add(key);
   if (guilty.asked.length > 0 || evicting.length > 0) return { kind: "again" };
   if (named.length > 0) return { kind: "failed", problem: stuckProblem(problem, named) };
