@@ -65,7 +65,7 @@ test.for([
     want: { outcome: "failed", reason: "S10 Assign: not run, Build failed" },
   },
   { name: "no test at all", files: [], want: { outcome: "failed", reason: "no test's name begins with it" } },
-])("S10 is judged: $name", ({ files, want }) => {
+])("the verdict on a scenario: $name", ({ files, want }) => {
   expect(outcomeOf("S10", ...files)).toEqual({ number: "S10", name: "Assign", ...want });
 });
 

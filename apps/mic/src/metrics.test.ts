@@ -129,3 +129,29 @@ test("the time from scheduling to Assigned, and gauges whose labels come and go"
   expect(second['podid_mic_queue_depth{queue="arm"}']).toBeUndefined();
   expect(second['podid_mic_queue_depth{queue="assigned_identities"}']).toBe(1);
 });
+
+test("S79 MIC stats: what happens in turn adds up, what happens at once is measured from the first start to the last end", async () => {
+  let now = 0;
+  const metrics = new MicMetrics(() => now);
+  const ends: (() => void)[] = [];
+  const span = (): Promise<void> => metrics.time("create", () => new Promise((resolve) => ends.push(resolve)));
+  for (let turn = 0; turn < 2; turn += 1) {
+    const one = span();
+    now += 40_000;
+    ends.pop()?.();
+    await one;
+  }
+  const { samples: inTurn } = await scrape(metrics);
+  expect(inTurn["aadpodidentity_assigned_identity_addition_duration_seconds_sum"]).toBe(80);
+  expect(inTurn["aadpodidentity_assigned_identity_addition_count"]).toBe(2);
+
+  // A cycle holds all that is done for a group at once.
+  const [first, second] = [span(), span()];
+  now += 20_000;
+  for (const end of ends.splice(0)) end();
+  await Promise.all([first, second]);
+  metrics.cycleDone(20_000);
+  const { samples } = await scrape(metrics);
+  expect(samples["aadpodidentity_assigned_identity_addition_count"]).toBe(4);
+  expect(samples["aadpodidentity_mic_cycle_duration_seconds_sum"]).toBe(20);
+});

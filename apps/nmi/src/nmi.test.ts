@@ -318,6 +318,25 @@ describe("exceptions", () => {
     expect((await node.token(mic.address)).status).toBe(200);
     expect(short(await node.token(lookalike.address))).toBe("404 pod-not-labelled");
   });
+
+  test("S67 ReplicaSet of a pod: whoever a pod says it belongs to grants it nothing", async () => {
+    const { address, object } = await node.pod("mic-5f7d9-x", undefined, { serviceAccount: "other" });
+    const owners = [
+      ["apps/v1", "Kind0", "test0"],
+      ["apps/v1", "ReplicaSet", "mic-5f7d9"],
+      ["apps/v1", "Kind2", "test2"],
+    ].map(([apiVersion, kind, name], at) => ({
+      apiVersion,
+      kind,
+      name,
+      uid: `00000000-0000-0000-0000-00000000000${at}`,
+    }));
+    await node
+      .client("pods")
+      .patch(object.metadata.name, "default", { type: "merge", body: { metadata: { ownerReferences: owners } } });
+    await node.startNmi("--mic-service-account=mic-account");
+    expect(short(await node.token(address))).toBe("404 pod-not-labelled");
+  });
 });
 
 describe("other routes", () => {
