@@ -24,6 +24,10 @@ const act: fc.Arbitrary<{ readonly text: string; readonly act: Act }> = fc.oneof
     text: `kubectl delete object of ${pod} and ${identity}`,
     act: (s: Simulation) => s.deleteObject(`default/pod-${pod}-default-${identity}`),
   })),
+  fc.tuple(name, fc.boolean()).map(([binding, on]) => ({
+    text: `binding ${binding} is ${on ? "" : "not "}pre-assigned`,
+    act: (s: Simulation) => s.preAssign(binding, on),
+  })),
   fc.constant({
     text: "somebody takes x away",
     act: (s: Simulation) => void s.arm.machine(s.group).identities.delete(keyOf(s, "x")),

@@ -48,6 +48,7 @@ export class Simulation {
   #identities = new Map<string, IdentityRecord>();
   #bindings = new Map<string, BindingRecord>();
   #goneNodes = new Set<string>();
+  readonly #preAssigned = new Set<string>();
   #otherNodes: NodeRecord[] = [];
   readonly #odd: [{ delete(key: string): boolean }, string][] = [];
   #tally = new Tally();
@@ -103,11 +104,24 @@ export class Simulation {
       resourceKey: resourceId(resource).toLowerCase(),
       problem: undefined,
     };
-    const binding: BindingRecord = { ...meta, azureIdentity: name, selector: name, weight: 0 };
+    const preAssign = this.#preAssigned.has(name) ? { preAssign: ["*"] } : {};
+    const binding: BindingRecord = { ...meta, azureIdentity: name, selector: name, weight: 0, ...preAssign };
     this.#identities.set(name, identity);
     this.#bindings.set(name, binding);
     this.#world.upsertIdentity(identity);
     this.#world.upsertBinding(binding);
+  }
+
+  /** Whether the binding of that name, if there is one, holds its identity before any pod needs it. */
+  preAssign(name: string, on: boolean): void {
+    if (on) this.#preAssigned.add(name);
+    else this.#preAssigned.delete(name);
+    const binding = this.#bindings.get(name);
+    if (binding === undefined) return;
+    const { preAssign: _before, ...plain } = binding;
+    const after = on ? { ...plain, preAssign: ["*"] } : plain;
+    this.#bindings.set(name, after);
+    this.#world.upsertBinding(after);
   }
 
   /** Objects as the API server may hold them, however odd. */
@@ -183,9 +197,12 @@ export class Simulation {
     return [...this.arm.machine(this.group).identities.keys()].map((key) => key.slice(key.lastIndexOf("/") + 1)).sort();
   }
 
-  /** Names of the identities that the objects speak of. */
+  /** Names of the identities that the objects speak of, and of those that are held before pods need them. */
   get needed(): string[] {
-    const keys = [...this.objects.values()].map((object) => assignedRecord(object)?.resourceKey ?? "");
+    const keys = [
+      ...[...this.objects.values()].map((object) => assignedRecord(object)?.resourceKey ?? ""),
+      ...this.#world.reservationsIn(this.#world.scope(this.group.key)).map(({ ref }) => ref.key),
+    ];
     return [...new Set(keys.map((key) => key.slice(key.lastIndexOf("/") + 1)))].sort();
   }
 
