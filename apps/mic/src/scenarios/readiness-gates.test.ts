@@ -59,6 +59,7 @@ describe("readiness gate", () => {
     await h.cluster.patchStatus("pod", "pod", { phase: "Running", conditions: others });
     h.start();
     await becomes("pod", "False Assigning");
+    await until(() => expect(h.arm.patches).toHaveLength(1));
     release();
     await becomes("pod", "True Assigned");
     expect((await conditions("pod")).map(({ type }) => type).sort()).toEqual(["Ready", GATE]);
