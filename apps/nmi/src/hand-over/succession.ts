@@ -70,8 +70,11 @@ export class Succession {
   #run(step: () => Promise<void>): Promise<void> {
     const next = this.#running.then(() => (this.#stopped ? undefined : step()));
     this.#running = next.catch((error: unknown) => {
-      this.#obstacle = error instanceof Error ? error.message : String(error);
-      this.#options.log.error({ error: this.#obstacle }, "the hand-over of the node's rules failed");
+      const obstacle = error instanceof Error ? error.message : String(error);
+      // It is tried twice a second; the same again says nothing new.
+      if (obstacle !== this.#obstacle)
+        this.#options.log.error({ error: obstacle }, "the hand-over of the node's rules failed");
+      this.#obstacle = obstacle;
       this.#later();
     });
     return this.#running;
