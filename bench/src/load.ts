@@ -8,9 +8,14 @@ import { connect } from "node:net";
 export interface LoadInput {
   readonly host: string;
   readonly port: number;
-  readonly path: string;
+  /** Asked for in turn. */
+  readonly paths: readonly string[];
   readonly connections: number;
+  /** Ends after this time, or after so many requests. */
   readonly milliseconds: number;
+  readonly requests?: number;
+  /** Local addresses, which the connections have in turn. */
+  readonly from?: readonly string[];
 }
 
 export interface LoadResult {
@@ -28,20 +33,23 @@ const OK = Buffer.from("HTTP/1.1 200");
 const input = JSON.parse(process.argv[2] ?? "{}") as LoadInput;
 process.stdout.write(JSON.stringify(await load(input)));
 
-async function load({ host, port, path, connections, milliseconds }: LoadInput): Promise<LoadResult> {
-  const bytes = Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nMetadata: true\r\n\r\n`);
+async function load(o: LoadInput): Promise<LoadResult> {
+  const { host, port, paths, connections, milliseconds, requests = Infinity, from = [] } = o;
+  const messages = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nMetadata: true\r\n\r\n`));
   const latencies: number[] = [];
   let errors = 0;
   const started = performance.now();
   const end = started + milliseconds;
-  const one = (): Promise<void> =>
+  const one = (index: number): Promise<void> =>
     new Promise((resolve) => {
-      const socket = connect(port, host);
+      const localAddress = from[index % from.length];
+      const socket = connect({ port, host, ...(localAddress !== undefined && { localAddress }) });
+      let turn = index;
       let sentAt = 0;
       let pending = Buffer.alloc(0);
       const send = (): void => {
         sentAt = performance.now();
-        socket.write(bytes);
+        socket.write(messages[turn++ % messages.length] ?? "");
       };
       socket.setNoDelay(true).once("connect", send);
       socket.on("data", (chunk) => {
@@ -52,13 +60,13 @@ async function load({ host, port, path, connections, milliseconds }: LoadInput):
         latencies.push(now - sentAt);
         if (!pending.subarray(0, OK.length).equals(OK)) errors++;
         pending = Buffer.alloc(0);
-        if (now >= end) socket.destroy();
+        if (now >= end || latencies.length >= requests) socket.destroy();
         else send();
       });
       socket.once("error", () => void errors++);
       socket.once("close", () => resolve());
     });
-  await Promise.all(Array.from({ length: connections }, one));
+  await Promise.all(Array.from({ length: connections }, (_, index) => one(index)));
   const seconds = (performance.now() - started) / 1000;
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;

@@ -6,6 +6,7 @@ import { bundleApp } from "@podid/tools/bundle";
 import { build } from "esbuild";
 import { figure } from "./figure.ts";
 import type { Figure } from "./figure.ts";
+import { loadedFigures } from "./loaded.ts";
 import { requestFigures } from "./requests.ts";
 import type { Sample } from "./start-and-memory.ts";
 
@@ -64,6 +65,7 @@ export async function nmiFigures(): Promise<readonly Figure[]> {
       figure("nmi-start", "ms", nmi.milliseconds, fastify.milliseconds),
       figure("nmi-memory-idle", "bytes", nmi.residentBytes, http.residentBytes),
       figure("nmi-memory-idle-anonymous", "bytes", nmi.anonymousBytes, http.anonymousBytes),
+      ...(await loadedFigures(await bundleBare("bare-tokens"))),
       figure("nmi-bundle", "bytes", statSync(await bundleApp("nmi")).size),
     ];
   } finally {

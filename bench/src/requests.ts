@@ -44,7 +44,14 @@ export async function requestFigures(cluster: Cluster, bundleBare: () => Promise
     600_000,
   );
   const load = async (input: Partial<LoadInput>): Promise<LoadResult> => {
-    const whole = { host: METADATA, port: 80, path: PATH, connections: CONNECTIONS, milliseconds: ROUND_MS, ...input };
+    const whole = {
+      host: METADATA,
+      port: 80,
+      paths: [PATH],
+      connections: CONNECTIONS,
+      milliseconds: ROUND_MS,
+      ...input,
+    };
     const program = [process.execPath, join(import.meta.dirname, "load.ts"), JSON.stringify(whole)];
     const { code, stdout, stderr } = await cluster.control.exec(
       { pod: "bench" },

@@ -1,0 +1,30 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { findIsolation } from "@podid/native-tools";
+import { bundleApp } from "@podid/tools/bundle";
+import { figure } from "./figure.ts";
+import type { Figure } from "./figure.ts";
+import type { FullNode } from "./full-node.ts";
+
+/** What NMI's image passes to Node. */
+const NODE_OPTION = "--max-semi-space-size=1";
+
+/** Memory of NMI as shipped on a full node, beside a bare server that holds the same tokens. */
+export async function loadedFigures(bareBundle: string): Promise<readonly Figure[]> {
+  const isolation = await findIsolation();
+  if (typeof isolation === "string") throw new Error(isolation);
+  const program = join(import.meta.dirname, "full-node.ts");
+  const { stdout } = await promisify(execFile)(
+    "unshare",
+    isolation.args(process.execPath, program, await bundleApp("nmi"), bareBundle, NODE_OPTION),
+    { env: isolation.env, maxBuffer: 2 ** 26, timeout: 900_000 },
+  );
+  const { nmi, bare, requests } = JSON.parse(stdout) as FullNode;
+  return [
+    figure("nmi-memory-full-idle", "bytes", nmi.idle.residentBytes, bare.idle.residentBytes),
+    figure("nmi-memory-loaded", "bytes", nmi.loaded.residentBytes, bare.loaded.residentBytes),
+    figure("nmi-memory-loaded-anonymous", "bytes", nmi.loaded.anonymousBytes, bare.loaded.anonymousBytes),
+    figure("nmi-memory-loaded-requests", "requests", requests),
+  ];
+}
