@@ -123,7 +123,10 @@ export const MIC_FLAGS = {
   }),
 } as const;
 
-/** Environment variables that are no flags: upstream's, and those of a federated credential. */
+/**
+ * Environment variables that are no flags: upstream's, and those of a federated credential. For docs/flags.md.
+ * @public
+ */
 export const MIC_ENVIRONMENT: Readonly<Record<string, string>> = {
   MIC_POD_NAMESPACE: "Namespace of MIC's pod, from metadata.namespace. Required.",
   CLOUD:

@@ -10,6 +10,10 @@ import { until } from "../test/until.ts";
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const LEASE_MS = 3000;
+/** For what else runs on the machine that tests; alone, all of it takes less than the second that is promised. */
+const BUSY_MS = 3000;
+/** That MIC's client has for requests; more of them than that wait. */
+const CONNECTIONS = 16;
 
 let processes: MicProcesses;
 let cluster: Cluster;
@@ -45,7 +49,11 @@ afterAll(async () => {
 
 function start(): MicProcess {
   started += 1;
-  return processes.run(`--leader-election-duration=${LEASE_MS / 1000}s`, `--custom-user-agent=mic-${started}`);
+  return processes.run(
+    "--createDeleteBatch=40",
+    `--leader-election-duration=${LEASE_MS / 1000}s`,
+    `--custom-user-agent=mic-${started}`,
+  );
 }
 
 /** Writes of one of the two, as the API server got them; its own locks left out. */
@@ -73,25 +81,24 @@ describe("two replicas, one after the other", () => {
     const tookMs = await timeToServe("after-sigterm");
     expect(await leader.ended).toBe(0);
     expect(await standBy.healthz()).toBe("Active");
-    // One more for what else runs on the machine that tests.
-    expect(tookMs).toBeLessThan(2000);
+    expect(tookMs).toBeLessThan(1000 + BUSY_MS);
   });
 
   test("S31 after kill -9 within the lease's duration and a second", async () => {
     await timeToServe("before-kill");
     leader.child.kill("SIGKILL");
-    expect(await timeToServe("after-kill")).toBeLessThan(LEASE_MS + 2000);
+    expect(await timeToServe("after-kill")).toBeLessThan(LEASE_MS + 1000 + BUSY_MS);
   });
 
   test("a leader that is paused in the middle of its work writes nothing when it goes on", async () => {
     const me = `mic-${started - 1}`;
     const known = await cluster.statuses();
-    const before = writesOf(me).length;
     // Writes wait for each other and for connections, so that some are still to be sent when the process stops.
-    const slow = cluster.emulator.faults.add({ verb: "create", resource: "azureassignedidentities", latencyMs: 300 });
+    const slow = cluster.emulator.faults.add({ verb: "create", resource: "azureassignedidentities", latencyMs: 1000 });
     const pods = Array.from({ length: 40 }, (_, at) => `pod-${at}`);
     await Promise.all(pods.map((name) => cluster.pod(name, "vmss-0", "identity2")));
-    await until(() => expect(writesOf(me).length).toBeGreaterThan(before));
+    const running = (): number => cluster.emulator.audit.find({ verb: "create", open: true, status: 0 }).length;
+    await until(() => expect(running()).toBe(CONNECTIONS));
     leader.child.kill("SIGSTOP");
     stopped.push(leader.child);
     slow();

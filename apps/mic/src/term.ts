@@ -1,7 +1,7 @@
 import { Assigner, GuardedArm, GuardedDirectory } from "@podid/azure-assigner";
 import type { Arm, AssignerLimits, BudgetLimits, GuardState, IdentityDirectory } from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
-import { listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
+import { KubeError, listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger, Tracing } from "@podid/service";
 import { AssignmentTraces } from "./assignment-traces.ts";
@@ -306,8 +306,9 @@ export class Term {
       } catch (error) {
         if (this.#stopped.signal.aborted) return undefined;
         log.warn({ error: String(error) }, "could not read what is stored; nothing is attached or detached until then");
+        const waitMs = error instanceof KubeError ? Math.max(1000, error.retryAfterMs ?? 0) : 1000;
         await new Promise<void>((resolve) => {
-          clock.setTimeout(resolve, 1000);
+          clock.setTimeout(resolve, waitMs);
         });
       }
     }
