@@ -43,14 +43,11 @@ export class SandboxProcess {
   static async start(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<SandboxProcess> {
     const directory = mkdtempSync(join(tmpdir(), "podid-e2e-"));
     const stateFile = join(directory, "sandbox.json");
-    const child = spawn(
-      process.execPath,
-      [PODID, "sandbox", "up", "--api-server", API_SERVER, "--state-file", stateFile, ...flags],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, ...env },
-      },
-    );
+    const server = flags.includes("--api-server") ? [] : ["--api-server", API_SERVER];
+    const child = spawn(process.execPath, [PODID, "sandbox", "up", ...server, "--state-file", stateFile, ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     let output = "";
     await new Promise<void>((resolve, reject) => {
       const read = (text: string): void => {

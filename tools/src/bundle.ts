@@ -1,7 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
-import { threadId } from "node:worker_threads";
 import { build } from "esbuild";
 import type { BuildOptions, Metafile, Plugin } from "esbuild";
 
@@ -80,7 +80,7 @@ export async function bundleApp(app: App): Promise<string> {
 
 /** Bundles an app into `outfile`, whatever is there. Others may run it, or make it as well, meanwhile: it appears as a whole. */
 export async function bundle(app: App, outfile: string, stamp?: BundleStamp): Promise<Metafile> {
-  const partial = `${outfile}.${process.pid}-${threadId}.partial`;
+  const partial = `${outfile}.${randomUUID()}.partial`;
   const { metafile } = await build({
     ...BUNDLE_OPTIONS,
     entryPoints: [join(ROOT, "apps", app, "src/main.ts")],
