@@ -96,7 +96,12 @@ export const MIC_VALUES: readonly (Value | Group)[] = [
   ),
   value("mic.immutableUserMSIs", "strings", [], "Client ids of identities that are never detached."),
   value("mic.createDeleteBatch", "count", "", "Writes to the API server in flight per VM or scale set; empty: 20."),
-  value("mic.clientQps", "number", "", "Without effect: the API server limits by itself."),
+  value(
+    "mic.clientQps",
+    "number",
+    "",
+    "Most requests to the API server per second; empty: no limit but the API server's own.",
+  ),
   value(
     "mic.cloudConfig",
     "text",

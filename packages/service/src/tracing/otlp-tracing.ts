@@ -49,7 +49,8 @@ export class OtlpTracing implements Tracing {
       {
         kind: KINDS[kind],
         ...(attributes !== undefined && { attributes }),
-        ...(startedAt !== undefined && { startTime: startedAt }),
+        // As a date: a small number would be taken for time since the process began.
+        ...(startedAt !== undefined && { startTime: new Date(startedAt) }),
         links: links.flatMap((link) => (link instanceof OtlpSpan ? [{ context: link.context }] : [])),
       },
       contextOf(parent),
