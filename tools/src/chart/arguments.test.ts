@@ -57,8 +57,7 @@ describe.skipIf(helm === "")(
       expect(containers.map(({ name }) => name)).toContain("nmi");
       for (const container of containers.filter(({ name }) => !SCRIPTS.has(name))) {
         const read = READERS[container.name];
-        expect(read, container.name).toBeDefined();
-        expect(read?.(container)).toEqual([]);
+        expect(read?.(container) ?? `nobody reads the arguments of ${container.name}`).toEqual([]);
       }
     });
 
