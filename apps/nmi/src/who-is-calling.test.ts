@@ -114,7 +114,7 @@ test("the startup taint goes once NMI is ready and, with a canary, a pod has ask
   await node.client("nodes").create({
     metadata: { name: "node-1" },
     spec: { taints: [{ key: KEY, effect: "NoSchedule" }] },
-  } as never);
+  });
   const taints = async (): Promise<unknown> =>
     ((await node.client("nodes").get("node-1"))["spec"] as { taints?: unknown }).taints;
   const { address } = await node.pod("canary");

@@ -1,7 +1,6 @@
 import { startKubeEmulator } from "@podid/kube-emulator";
 import type { KubeEmulator } from "@podid/kube-emulator";
 import { ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
-import type { KubeObject } from "@podid/kube";
 import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import { systemClock } from "@podid/imds-proxy";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -26,7 +25,7 @@ beforeEach(async () => {
   await nodes.create({
     metadata: { name: "n" },
     spec: { taints: [...OTHERS, { key: KEY, effect: "NoSchedule" }] },
-  } as KubeObject);
+  });
 });
 afterEach(async () => {
   await taint?.stop();
