@@ -15,8 +15,17 @@ export class MetricRegistry {
   }
 
   /** @param read called at every scrape: label values (in the order of `labels`) and the value of each series */
-  gauge(name: string, help: string, labels: readonly string[], read: () => readonly GaugeSample[]): void {
-    this.#add({ render: () => [...head(name, help, "gauge"), ...read().map((each) => gaugeLine(name, labels, each))] });
+  gauge(name: string, help: string, labels: readonly string[], read: () => readonly Sample[]): void {
+    this.#live("gauge", name, help, labels, read);
+  }
+
+  /** A counter that somebody else keeps. @param read as of {@link gauge} */
+  counterFrom(name: string, help: string, labels: readonly string[], read: () => readonly Sample[]): void {
+    this.#live("counter", name, help, labels, read);
+  }
+
+  #live(type: string, name: string, help: string, labels: readonly string[], read: () => readonly Sample[]): void {
+    this.#add({ render: () => [...head(name, help, type), ...read().map((each) => sampleLine(name, labels, each))] });
   }
 
   metrics(): string {
@@ -29,7 +38,7 @@ export class MetricRegistry {
   }
 }
 
-export type GaugeSample = readonly [values: readonly string[], value: number];
+export type Sample = readonly [values: readonly string[], value: number];
 
 interface Family {
   render(): readonly string[];
@@ -153,7 +162,7 @@ function head(name: string, help: string, type: string): string[] {
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];
 }
 
-function gaugeLine(name: string, labels: readonly string[], [values, value]: GaugeSample): string {
+function sampleLine(name: string, labels: readonly string[], [values, value]: Sample): string {
   return `${name}${braces(labelTexts(labels, values))} ${value}`;
 }
 

@@ -1,5 +1,5 @@
 import { HOST_TOKEN_PATH, TOKEN_PATH } from "@podid/imds-proxy";
-import type { Exchange, SourceOutcome, TokenSource } from "@podid/imds-proxy";
+import type { BrokerStatistics, Exchange, SourceOutcome, TokenSource } from "@podid/imds-proxy";
 import { MetricRegistry } from "./metric-registry.ts";
 import type { Observations } from "./metric-registry.ts";
 
@@ -59,7 +59,30 @@ export class NmiMetrics {
   /** Answered tokens by resource and namespace: on the hot path a series is found with two look-ups. */
   readonly #served = new Map<string, Map<string, Observations>>();
 
-  constructor(live: { readonly parked: () => number; readonly staleSeconds: () => Readonly<Record<string, number>> }) {
+  constructor(live: {
+    readonly parked: () => number;
+    readonly staleSeconds: () => Readonly<Record<string, number>>;
+    readonly broker: () => BrokerStatistics;
+  }) {
+    this.registry.counterFrom(
+      "podid_nmi_token_source_calls_total",
+      "Calls to the sources of tokens, each attempt",
+      [],
+      () => [[[], live.broker().upstream]],
+    );
+    this.registry.counterFrom(
+      "podid_nmi_token_refreshes_total",
+      "Tokens asked for anew ahead of need, while the old one was handed out",
+      [],
+      () => [[[], live.broker().refreshes]],
+    );
+    this.registry.gauge("podid_nmi_token_cache_entries", "Tokens kept now", [], () => [[[], live.broker().entries]]);
+    this.registry.gauge(
+      "podid_nmi_token_cache_hit_ratio",
+      "Share of the tokens handed out that cost no call of their own, since the start",
+      [],
+      () => [[[], live.broker().hitRatio]],
+    );
     this.registry.gauge("podid_nmi_parked_requests", "Token requests waiting now", [], () => [[[], live.parked()]]);
     this.registry.gauge(
       "podid_nmi_watch_staleness_seconds",
@@ -95,14 +118,20 @@ export class NmiMetrics {
     this.#repairs.of().inc();
   }
 
-  /** Upstream's IMDS metrics around a source. */
-  measured(source: TokenSource, monotonicMs: () => number): TokenSource {
+  /** Upstream's metrics of token calls around a source: `adal_token` is Entra, although their name says IMDS. */
+  measured(
+    source: TokenSource,
+    monotonicMs: () => number,
+    operation: "adal_token_msi_userassignedid" | "adal_token" = "adal_token_msi_userassignedid",
+  ): TokenSource {
     return {
       ...(source.inputs && { inputs: source.inputs.bind(source) }),
+      ...(source.prepare && { prepare: source.prepare.bind(source) }),
+      ...(source.forgetPod && { forgetPod: source.forgetPod.bind(source) }),
+      ...(source.limiter && { limiter: source.limiter }),
       fetch: async (request): Promise<SourceOutcome> => {
         const startedMs = monotonicMs();
         const outcome = await source.fetch(request);
-        const operation = "adal_token_msi_userassignedid";
         if (outcome.kind === "token") this.#imdsDuration.of(operation).observe((monotonicMs() - startedMs) / 1000);
         else this.#imdsErrors.of(operation).inc();
         return outcome;

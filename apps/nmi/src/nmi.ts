@@ -125,7 +125,11 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     );
   });
 
-  const metrics: NmiMetrics = new NmiMetrics({ parked: () => tokens.parked, staleSeconds: () => staleness(watches) });
+  const metrics: NmiMetrics = new NmiMetrics({
+    parked: () => tokens.parked,
+    staleSeconds: () => staleness(watches),
+    broker: () => broker.statistics,
+  });
   const events = new EventRecorder({ transport, component: EVENT_COMPONENT, host: config.node, log });
   const reporting = new Reporting({
     metrics,
@@ -138,6 +142,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   const sources = tokenSources(config.sources, {
     transport,
     imds: metrics.measured(new ImdsSource({ client, clock }), () => clock.monotonicMs()),
+    measured: (source) => metrics.measured(source, () => clock.monotonicMs(), "adal_token"),
     clock,
     log,
     ...(ports.userAgent !== undefined && { userAgent: ports.userAgent }),

@@ -217,6 +217,9 @@ describe("type 1, a client secret", () => {
     expect(answer.json["error_description"]).toMatch(
       /^AzureIdentity default\/pod: Entra answered 401: AADSTS7000215: /,
     );
+    expect(await harness.metrics()).toContain(
+      'aadpodidentity_imds_operations_errors_count{operation_type="adal_token"} 1',
+    );
   });
 
   test("further tenants are ignored by default, and an array when asked for", async () => {

@@ -24,6 +24,8 @@ export interface SourcePorts {
   /** As NMI's own ServiceAccount. */
   readonly transport: KubeTransport;
   readonly imds: TokenSource;
+  /** Around each source that asks Entra. */
+  readonly measured?: (source: TokenSource) => TokenSource;
   readonly clock: Clock;
   readonly log: Logger;
   readonly userAgent?: string;
@@ -75,12 +77,13 @@ export function tokenSources(config: SourceConfig, ports: SourcePorts): TokenSou
   });
   const { auxiliaryTenants } = config;
   const guarded = (source: TokenSource): TokenSource => withoutNodeIdentities(source, nodes);
+  const entra = (source: TokenSource): TokenSource => guarded(ports.measured?.(source) ?? source);
   return {
     byType: {
       [IDENTITY_TYPE.userAssigned]: guarded(ports.imds),
-      [IDENTITY_TYPE.clientSecret]: guarded(new ClientSecretSource({ secret, exchange, auxiliaryTenants })),
-      [IDENTITY_TYPE.certificate]: guarded(new CertificateSource({ secret, exchange, version, clock })),
-      [IDENTITY_TYPE.federated]: guarded(federated),
+      [IDENTITY_TYPE.clientSecret]: entra(new ClientSecretSource({ secret, exchange, auxiliaryTenants })),
+      [IDENTITY_TYPE.certificate]: entra(new CertificateSource({ secret, exchange, version, clock })),
+      [IDENTITY_TYPE.federated]: entra(federated),
     },
     verify: federation.verify,
     forgetPod: (podUid) => federated.forgetPod(podUid),
