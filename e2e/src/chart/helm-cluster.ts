@@ -2,7 +2,14 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { KubeError, requestServiceAccountToken, ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
+import {
+  KubeError,
+  requestServiceAccountToken,
+  ResourceClient,
+  resourcePath,
+  RESOURCES,
+  transportFromKubeConfig,
+} from "@podid/kube";
 import type { KubeObject, KubeTransport, Resource } from "@podid/kube";
 import { parseKubeConfig } from "@podid/kube/kubeconfig";
 import { ControlPlane } from "@podid/kube-control-plane";
@@ -74,11 +81,24 @@ export class HelmCluster {
     return new HelmCluster(controlPlane, kubeconfig);
   }
 
-  /** Runs helm with this cluster; its configuration and caches are the control plane's, not the user's. */
+  /** For clients: their configuration and caches are the control plane's, not the user's. */
+  get environment(): Record<string, string> {
+    return { PATH: process.env["PATH"] ?? "", HOME: this.#controlPlane.directory, KUBECONFIG: this.#kubeconfig };
+  }
+
+  /** What kube-controller-manager does when a namespace is empty. */
+  async finalizeNamespace(name: string): Promise<void> {
+    const { metadata } = await this.of(RESOURCES.namespaces).get(name);
+    await this.#transport.request({
+      method: "PUT",
+      path: `${resourcePath(RESOURCES.namespaces, { name })}/finalize`,
+      body: { apiVersion: "v1", kind: "Namespace", metadata, spec: { finalizers: [] } },
+    });
+  }
+
+  /** Runs helm with this cluster. */
   async helm(path: string, ...args: readonly string[]): Promise<HelmResult> {
-    const { directory } = this.#controlPlane;
-    const env = { PATH: process.env["PATH"], HOME: directory, KUBECONFIG: this.#kubeconfig };
-    return promisify(execFile)(path, args, { env, maxBuffer: 2 ** 26 }).then(
+    return promisify(execFile)(path, args, { env: this.environment, maxBuffer: 2 ** 26 }).then(
       ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
       (error: { readonly code?: number; readonly stdout?: string; readonly stderr?: string }) => ({
         code: error.code ?? 1,

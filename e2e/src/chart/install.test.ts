@@ -1,83 +1,22 @@
 import { MemoryArm } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
-import { RESOURCES, systemClock } from "@podid/kube";
+import { RESOURCES } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { findAssets } from "@podid/kube-control-plane";
 import { createLogger } from "@podid/service";
 import { helms } from "@podid/tools/helms";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readDrainCommand } from "../../../apps/mic/src/drain/drain-command.ts";
-import { drain } from "../../../apps/mic/src/drain/drain.ts";
 import { drainableTransport } from "../../../apps/mic/src/drain/drainable-transport.ts";
 import { Lifecycle } from "../../../apps/mic/src/drain/lifecycle.ts";
 import { runMic } from "../../../apps/mic/test/run-mic.ts";
 import { until } from "../until.ts";
-import { CHART, HelmCluster, JOBS, NAMESPACE } from "./helm-cluster.ts";
+import { doDrain } from "./drain-job.ts";
+import { CHART, HelmCluster, NAMESPACE } from "./helm-cluster.ts";
 
 const assets = await findAssets(process.env);
 const SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000001";
 const VM = `${SUBSCRIPTION}/resourceGroups/nodes/providers/Microsoft.Compute/virtualMachines/vm-1`;
 const IDENTITY = `${SUBSCRIPTION}/resourcegroups/group/providers/Microsoft.ManagedIdentity/userAssignedIdentities/demo1`;
-
-interface Job {
-  readonly status?: { readonly conditions?: readonly object[] };
-  readonly spec: {
-    readonly template: {
-      readonly spec: {
-        readonly serviceAccountName: string;
-        readonly containers: readonly { readonly args: readonly string[] }[];
-      };
-    };
-  };
-}
-
-/** Does the one job that `helm uninstall` waits for, as kubelet and the Job controller would: by its own ServiceAccount's rights. */
-async function doDrain(cluster: HelmCluster, timeoutMs?: number): Promise<string[]> {
-  // One that failed before may still be there.
-  const job = await until("the drain job is there", async () => {
-    const found = (await cluster.find(JOBS, "podid-drain", NAMESPACE)) as unknown as Job | undefined;
-    const account = await cluster.find(RESOURCES.serviceAccounts, "podid-drain", NAMESPACE);
-    return account !== undefined && found !== undefined && found.status?.conditions === undefined ? found : undefined;
-  });
-  const { serviceAccountName, containers } = job.spec.template.spec;
-  const command = readDrainCommand(containers[0]?.args.slice(1) ?? [], { MIC_POD_NAMESPACE: NAMESPACE });
-  if (command.kind !== "run") throw new Error(`the job's arguments are wrong: ${JSON.stringify(command)}`);
-  const transport = await cluster.as(serviceAccountName);
-  const said: string[] = [];
-  const code = await drain({
-    ...command.options,
-    ...(timeoutMs !== undefined && { timeoutMs }),
-    transport,
-    clock: systemClock,
-    say: (line) => said.push(line),
-    signal: new AbortController().signal,
-  });
-  await transport.close();
-  const now = new Date().toISOString();
-  const condition = (type: string): object => ({
-    type,
-    status: "True",
-    reason: "Done",
-    lastTransitionTime: now,
-    lastProbeTime: now,
-  });
-  await cluster.of(JOBS).patch("podid-drain", NAMESPACE, {
-    type: "merge",
-    subresource: "status",
-    body: {
-      status:
-        code === 0
-          ? {
-              startTime: now,
-              completionTime: now,
-              succeeded: 1,
-              conditions: [condition("SuccessCriteriaMet"), condition("Complete")],
-            }
-          : { startTime: now, failed: 1, conditions: [condition("FailureTarget"), condition("Failed")] },
-    },
-  });
-  return said;
-}
 
 /** MIC with the release's ServiceAccount, and with Azure in memory. */
 class ChartMic {
