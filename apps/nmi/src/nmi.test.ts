@@ -573,6 +573,8 @@ describe("life of the process", () => {
       'aadpodidentity_imds_operations_duration_seconds_count{operation_type="adal_token_msi_userassignedid"} 1',
     );
     expect(text).toContain('podid_nmi_token_cache_total{outcome="miss"} 1');
+    expect(text).toMatch(/^podid_nmi_token_source_calls_total 2$/m);
+    expect(text).toContain("podid_nmi_token_cache_entries 1");
     expect(text).toContain('podid_nmi_refusals_total{reason="not-found"} 1');
     expect(text).not.toContain("made-up");
   });
