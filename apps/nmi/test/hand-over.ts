@@ -40,6 +40,7 @@ log["successorKilled"] = await node.during(async () => {
   const next = await node.nmi().ready();
   await next.end("SIGKILL");
   await running.says("the successor is gone");
+  while ((await targets())["podid-metadata"] !== "2579") await new Promise((resolve) => setTimeout(resolve, 20));
 });
 log["afterSuccessorKilled"] = [await node.during(async () => undefined), await targets()];
 

@@ -13,6 +13,7 @@ function hasBackend(backend: string, place: Isolation): boolean {
 
 test.for([{ backend: "nft" }, { backend: "legacy" }])(
   "a pod's requests on the true path, $backend",
+  { timeout: 120_000 },
   ({ backend }, context) => {
     if (typeof isolation === "string") return context.skip(isolation);
     context.skip(!hasBackend(backend, isolation), `iptables-${backend} does not work here`);
@@ -20,13 +21,16 @@ test.for([{ backend: "nft" }, { backend: "legacy" }])(
     const run = spawnSync("unshare", isolation.args(process.execPath, program, backend), {
       env: isolation.env,
       encoding: "utf8",
-      timeout: 19_000,
+      timeout: 90_000,
     });
     expect(run.stderr).toBe("");
     const POD = "10.1.0.2";
     expect(JSON.parse(run.stdout)).toEqual({
       before: [`raw ${POD}`, `raw ${POD}`, 1],
       installed: { changed: true },
+      otherBackend: hasBackend(backend === "nft" ? "legacy" : "nft", isolation)
+        ? ["-A PREROUTING -i foreign1 -j ACCEPT"]
+        : [],
       // The kept connection is cut or redirected; what it may never do is to go on to raw IMDS.
       // CVE-2020-8558: what route_localnet lets in is dropped.
       redirected: [`nmi ${POD}`, expect.not.stringMatching(/^raw/), 0],

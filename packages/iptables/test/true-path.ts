@@ -107,7 +107,16 @@ async function main(backend: "nft" | "legacy"): Promise<void> {
   const log: Record<string, unknown> = {};
 
   log["before"] = [await inPod("fresh"), await inPod("kept"), await arrived()];
+  // Left over in the backend that this node does not use, beside somebody else's rule.
+  const other = backend === "nft" ? "legacy" : "nft";
+  const elsewhere = (...args: string[]) => systemExec(`iptables-${other}`, ["-t", "nat", ...args]);
+  await elsewhere("-N", "aad-metadata");
+  await elsewhere("-A", "PREROUTING", "-j", "aad-metadata");
+  await elsewhere("-A", "PREROUTING", "-i", "foreign1", "-j", "ACCEPT");
   log["installed"] = await node.ensure();
+  log["otherBackend"] = (await systemExec(`iptables-${other}-save`, [])).stdout
+    .split("\n")
+    .filter((line) => /aad-metadata|podid-|foreign1/.test(line));
   log["redirected"] = [await inPod("fresh"), await inPod("kept"), await arrived()];
   log["again"] = [await node.ensure(), await node.check()];
   log["nodeItself"] = await ask(undefined);
