@@ -26,6 +26,7 @@ test.for([
   ["S10 Assign", ["S10"]],
   ["S10, S39, S32: assigns", ["S10", "S39", "S32"]],
   ["S53 and S54: without a header", ["S53", "S54"]],
+  ["S29 S30 type 1", ["S29", "S30"]],
   ["what S10 does", []],
   ["S100 is none", []],
 ] as const)("the numbers of %j", ([title, want]) => {

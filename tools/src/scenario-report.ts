@@ -22,8 +22,8 @@ export interface ScenarioOutcome {
   readonly reason?: string;
 }
 
-/** A title begins with one number, or with several: `S10 Assign`, `S10, S39: …`. */
-const NUMBERS = /^(?:S\d\d(?:, | and )?)+(?=[ :])/;
+/** A title begins with one number, or with several: `S10 Assign`, `S10, S39: …`, `S29 S30 …`. */
+const NUMBERS = /^(?:S\d\d(?:, | and | )?)+(?=[ :])/;
 
 /** The numbers that a test's title begins with. */
 export function scenarioNumbers(title: string): string[] {
