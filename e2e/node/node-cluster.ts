@@ -19,6 +19,9 @@ export const IDENTITIES: Readonly<Record<string, string>> = {
   demo2: "00000000-0000-0000-0000-00000000c1d2",
 };
 
+/** Client id of an identity that trusts the ServiceAccount workloads/cart and is attached nowhere. */
+export const FEDERATED = "00000000-0000-0000-0000-00000000fed1";
+
 export interface Ran {
   readonly code: number;
   readonly stdout: string;
@@ -61,7 +64,7 @@ export class NodeCluster {
       providerId: `azure://${MACHINE}`,
       proxyMode: given("PODID_NODE_PROXY") as "iptables" | "nftables",
     });
-    const world = await World.start(node, directory, azureSeed(), MACHINE);
+    const world = await World.start(node, directory, azureSeed(node), MACHINE);
     for (const image of ["busybox", "mic", "nmi", "demo"])
       await node.containerd.importImages(join(directory, "images", `${image}.tar`));
     const kubeconfig = join(directory, "kubeconfig");
@@ -94,7 +97,10 @@ export class NodeCluster {
           clientSecret: MIC_APP.secret,
         },
         mic: trust,
-        nmi: trust,
+        nmi: {
+          ...trust,
+          tokenRequests: { credentials: "kubelet", kubeletKubeconfig: this.node.kubeletKubeconfig },
+        },
       },
       more,
     ];
@@ -162,16 +168,29 @@ export class NodeCluster {
   }
 }
 
-function azureSeed(): object {
+function azureSeed({ controlPlane }: KubeNode): object {
+  const issuer = controlPlane.url;
   const location = "westeurope";
   return {
     tenants: [{ id: TENANT, displayName: "podid" }],
     subscriptions: [{ id: SUBSCRIPTION, displayName: "podid", tenantId: TENANT }],
-    userAssignedIdentities: Object.entries(IDENTITIES).map(([name, clientId]) => ({
-      id: identityId(name),
-      clientId,
-      location,
-    })),
+    userAssignedIdentities: [
+      ...Object.entries(IDENTITIES).map(([name, clientId]) => ({ id: identityId(name), clientId, location })),
+      {
+        id: identityId("federated"),
+        clientId: FEDERATED,
+        location,
+        federatedCredentials: [
+          {
+            name: "cart",
+            issuer,
+            subject: "system:serviceaccount:workloads:cart",
+            audiences: ["api://AzureADTokenExchange"],
+          },
+        ],
+      },
+    ],
+    settings: { issuers: [{ issuer, caPem: controlPlane.caPem }] },
     virtualMachines: [
       { id: MACHINE, location, privateIp: "10.250.0.4" },
       { id: `${RESOURCE_GROUP}/providers/Microsoft.Compute/virtualMachines/web-0`, location },
@@ -181,6 +200,7 @@ function azureSeed(): object {
       { principal: MIC_APP.clientId, role: "Managed Identity Operator", scope: RESOURCE_GROUP },
       { principal: MIC_APP.clientId, role: "Virtual Machine Contributor", scope: NODE_GROUP },
       { principal: identityId("demo1"), role: "Reader", scope: RESOURCE_GROUP },
+      { principal: identityId("federated"), role: "Reader", scope: RESOURCE_GROUP },
     ],
   };
 }

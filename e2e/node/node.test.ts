@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../src/until.ts";
-import { identityId, IDENTITIES, MACHINE, NodeCluster } from "./node-cluster.ts";
+import { FEDERATED, identityId, IDENTITIES, MACHINE, NodeCluster, TENANT } from "./node-cluster.ts";
 import { demoContainer, HAMMER, podTemplate, scriptContainer } from "./workload.ts";
 
 const FOUR_LINES = [
@@ -165,6 +165,47 @@ describe("a real node", () => {
     });
   });
 
+  test("a pod gets tokens of an identity that is attached nowhere, by kubelet's right to its ServiceAccount", async () => {
+    const apiVersion = "aadpodidentity.k8s.io/v1";
+    await cluster.apply(
+      {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRoleBinding",
+        metadata: { name: "issuer-discovery" },
+        roleRef: {
+          apiGroup: "rbac.authorization.k8s.io",
+          kind: "ClusterRole",
+          name: "system:service-account-issuer-discovery",
+        },
+        subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: "system:unauthenticated" }],
+      },
+      { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "cart", namespace: NAMESPACE } },
+      {
+        apiVersion,
+        kind: "AzureIdentity",
+        metadata: { name: "federated", namespace: NAMESPACE },
+        spec: { type: 3, tenantID: TENANT, clientID: FEDERATED },
+      },
+      {
+        apiVersion,
+        kind: "AzureIdentityBinding",
+        metadata: { name: "federated", namespace: NAMESPACE },
+        spec: { azureIdentity: "federated", selector: "cart" },
+      },
+      {
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: "cart", namespace: NAMESPACE, labels: { kind: "cart", aadpodidbinding: "cart" } },
+        spec: {
+          ...(podTemplate({ containers: [demoContainer("demo", "5s", FEDERATED)] }) as { spec: object }).spec,
+          serviceAccountName: "cart",
+        },
+      },
+    );
+    await saysFourLines("kind=cart");
+    await inNamespace("delete", "pod", "cart", "--wait=false");
+  });
+
   test("no pod reached the metadata service itself so far", async () => {
     expect(await rawRequests()).toEqual([]);
   });
@@ -247,7 +288,10 @@ describe("a real node", () => {
   test("helm uninstall drains, and leaves nothing behind", async () => {
     await inNamespace("delete", "deployment", "hammer", "--wait=true");
     await cluster.helm("uninstall", "podid", "--namespace=podid", "--wait", "--timeout=300s");
-    expect(await cluster.onNode("iptables-save")).not.toMatch(/aad-metadata|podid/);
+    await until(
+      "the node's rules are gone",
+      async () => !/aad-metadata|podid/.test(await cluster.onNode("iptables-save")),
+    );
     const attached = (await cluster.world.seed()) as { virtualMachines: { id: string; identity?: object }[] };
     expect(JSON.stringify(attached.virtualMachines.find(({ id }) => id === MACHINE))).not.toContain("demo1");
     const left = await cluster.kubectl("get", "azureassignedidentities", "--all-namespaces", "--output=name");

@@ -11,14 +11,14 @@ const TRUST = {
 };
 
 /** The demo as a container, once through its four checks unless `period` says how often. */
-export function demoContainer(name = "demo", period = "0"): object {
+export function demoContainer(name = "demo", period = "0", clientId = IDENTITIES["demo1"]): object {
   return {
     name,
     image: DEMO_IMAGE,
     imagePullPolicy: "Never",
     args: [
       `--subscriptionid=${SUBSCRIPTION}`,
-      `--clientid=${IDENTITIES["demo1"]}`,
+      `--clientid=${clientId}`,
       "--resourcegroup=podid-demo",
       `--period=${period}`,
     ],
