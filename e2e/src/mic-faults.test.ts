@@ -153,7 +153,7 @@ onKubeServers((cluster) => {
     const c = cluster();
     const journey = BUSIEST[0]!;
     const program = join(import.meta.dirname, "../programs/jumping-clock.mjs");
-    const mic = await begin(c, journey, ["--leader-election-duration=3s"], {
+    const mic = await begin(c, journey, ["--leader-election-duration=5s"], {
       NODE_OPTIONS: `--import=${program}`,
       PODID_E2E_JUMP: String(jump),
     });
@@ -177,7 +177,7 @@ onKubeServers((cluster) => {
     async ({ fault }) => {
       const c = cluster();
       for (const journey of JOURNEYS.filter(({ name }) => LONG || name === "two pods shared it" || name === "edit")) {
-        const lease = "--leader-election-duration=3s";
+        const lease = "--leader-election-duration=5s";
         const former = await begin(c, journey, [lease, "--custom-user-agent=former"]);
         const successor = c.startMic([lease, "--custom-user-agent=successor"]);
         await c.eventually(async () => expect(await successor.readyz()).toContain("ok"));
