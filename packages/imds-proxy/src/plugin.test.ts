@@ -117,6 +117,18 @@ describe("over real sockets", () => {
     }
   });
 
+  test("S53 a probe is answered with exactly 400 while as many requests wait as may", async () => {
+    const { base, tokens } = await setUp();
+    const leaving = new AbortController();
+    const init = { headers: { metadata: "true" }, signal: leaving.signal };
+    const waiting = Array.from({ length: 32 }, () => fetch(`${base}${T}?resource=r`, init).catch(() => undefined));
+    await soon(() => tokens.parked).toBe(32);
+    expect((await fetch(`${base}${T}?resource=r`, { headers: { metadata: "true" } })).status).toBe(503);
+    expect((await fetch(`${base}${T}`)).status).toBe(400);
+    leaving.abort();
+    await Promise.all(waiting);
+  });
+
   test.for([
     ["a backslash", `GET /metadata/identity\\oauth2/token/ HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
     ["absolute-form", `GET http://169.254.169.254${T}?resource=r HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n`, 400],
