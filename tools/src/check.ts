@@ -15,6 +15,7 @@ const GATES: readonly { readonly name: string; run(): Promise<boolean> | boolean
     name: "generated files",
     run: () => command("npm", "run", "--silent", "-w", "@podid/crd-types", "generate", "--", "--check"),
   },
+  { name: "chart values", run: () => command("node", "tools/src/generate-chart-readme.ts", "--check") },
   { name: "unused code", run: () => command("knip", "--no-config-hints") },
   ...(skipTests ? [] : [{ name: "tests", run: () => command("npm", "test", "--silent") }]),
 ];

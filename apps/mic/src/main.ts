@@ -81,6 +81,7 @@ runMain(async (signal) => {
   const mic = new Mic(
     {
       transport: drainableTransport(transport, lifecycle),
+      lifecycle,
       leases,
       arm: azure,
       directory: azure,

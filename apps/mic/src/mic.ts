@@ -10,7 +10,7 @@ import { Leadership } from "./election/leadership.ts";
 import type { LeadershipSettings } from "./election/leadership.ts";
 import type { MicMetrics } from "./metrics.ts";
 import { Term } from "./term.ts";
-import type { TermSettings } from "./term.ts";
+import type { TermPorts, TermSettings } from "./term.ts";
 import { TypeUpgrade } from "./upgrade/type-upgrade.ts";
 import type { TypeUpgradeSettings } from "./upgrade/type-upgrade.ts";
 import { World } from "./world.ts";
@@ -39,6 +39,8 @@ export interface MicPorts {
   readonly issuer?: () => string | undefined;
   /** Absent: nothing is traced. */
   readonly tracing?: Tracing;
+  /** Whether podid is being uninstalled; never when absent. */
+  readonly lifecycle?: NonNullable<TermPorts["lifecycle"]>;
 }
 
 /** How long an unanswered question about the CRDs waits for the next attempt. */

@@ -6,6 +6,7 @@ import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger, Tracing } from "@podid/service";
 import { AssignmentTraces } from "./assignment-traces.ts";
 import { assignedRecord } from "./assigned/record.ts";
+import type { Lifecycle } from "./drain/lifecycle.ts";
 import { Announcer } from "./groups/announcer.ts";
 import { Attacher } from "./groups/attacher.ts";
 import type { AdoptionMode } from "./groups/attacher.ts";
@@ -63,6 +64,8 @@ export interface TermPorts {
   /** Issuer of the cluster's ServiceAccount tokens, if known. */
   readonly issuer?: () => string | undefined;
   readonly tracing?: Tracing;
+  /** Whether podid is being uninstalled; never when absent. */
+  readonly lifecycle?: Pick<Lifecycle, "uninstalling" | "onChange">;
 }
 
 /** A watch that stalled unnoticed is opened anew after 90 s (the reflector's default); until then a new leader asks before it takes. */
@@ -111,7 +114,11 @@ export class Term {
     this.#unserved = new UnservedPods({ ...ports, dryRun: settings.dryRun });
     this.#statuses = new StatusReporter({ ...ports, ...settings, timing: settings.statusTiming ?? {} });
     this.#gates = new PodGates({ ...ports, ...settings });
-    this.#lingering = new Lingering({ delayMs: settings.detachDelayMs ?? 0, now: () => clock.now() });
+    this.#lingering = new Lingering({
+      // Nobody comes back for it when podid goes.
+      delayMs: () => (ports.lifecycle?.uninstalling === true ? 0 : (settings.detachDelayMs ?? 0)),
+      now: () => clock.now(),
+    });
     const entitlement = new Entitlement(transport, settings);
     const protection = new Protection(settings.protectedClientIds, () => world.identities);
     const arm = new GuardedArm(new MeteredArm(ports.arm, metrics, this.#traces), {

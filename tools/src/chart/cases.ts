@@ -134,6 +134,7 @@ export const CASES: readonly Case[] = [
         identityAssignmentReconcileInterval: "5m",
         dryRun: true,
         adoptUpstream: "assigned",
+        detachDelay: "10m",
         computeApiVersion: "2021-03-01",
         extraArgs: ["--probe-host=127.0.0.1"],
       },

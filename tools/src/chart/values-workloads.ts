@@ -126,6 +126,12 @@ export const MIC_VALUES: readonly (Value | Group)[] = [
     "Which AzureAssignedIdentities of aad-pod-identity tell what it attached; empty: all.",
     { schema: { enum: ["", "all", "assigned", "none"] } },
   ),
+  own(
+    "mic.detachDelay",
+    "duration",
+    "",
+    "How long an identity that no pod needs any more stays attached, for CronJobs; empty: not at all.",
+  ),
   own("mic.computeApiVersion", "text", "", "Version of Azure's compute API, for clouds that lag behind."),
 ];
 

@@ -9,7 +9,7 @@ import { readDrainCommand } from "./drain-command.ts";
 import { drain } from "./drain.ts";
 import type { DrainOptions } from "./drain.ts";
 import { drainableTransport } from "./drainable-transport.ts";
-import { Lifecycle } from "./lifecycle.ts";
+import { Lifecycle, LIFECYCLE_LABEL } from "./lifecycle.ts";
 
 const NODE = vmProviderId("test-node");
 let h: Harness;
@@ -21,7 +21,7 @@ beforeEach(async () => {
   lifecycles = [];
   said = [];
   await h.cluster.create("configMap", {
-    metadata: { name: "podid-lifecycle", namespace: "podid" },
+    metadata: { name: "podid-lifecycle", namespace: "podid", labels: { [LIFECYCLE_LABEL]: "true" } },
     data: { phase: "running" },
   });
 });

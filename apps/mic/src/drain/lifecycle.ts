@@ -4,6 +4,8 @@ import type { Logger } from "@podid/service";
 
 /** The ConfigMap in which `helm uninstall` says what it is about to do. NMI reads it as well. */
 export const LIFECYCLE_CONFIG_MAP = "podid-lifecycle";
+/** Set to `true` on it, by the chart. */
+export const LIFECYCLE_LABEL = "podid.dev/lifecycle";
 export const UNINSTALLING = "uninstalling";
 export const RUNNING = "running";
 
@@ -19,7 +21,8 @@ export class Lifecycle {
       transport,
       resource: RESOURCES.configMaps,
       namespace,
-      fieldSelector: `metadata.name=${LIFECYCLE_CONFIG_MAP}`,
+      // By label: a right to watch one name would be a rule of its own beside that to list the ledgers.
+      labelSelector: `${LIFECYCLE_LABEL}=true`,
       project: (object) => {
         const { phase } = (object["data"] ?? {}) as { readonly phase?: unknown };
         return typeof phase === "string" ? phase : "";

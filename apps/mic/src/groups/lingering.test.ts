@@ -5,7 +5,7 @@ const HOUR = 3_600_000;
 
 function setUp(delayMs = HOUR) {
   const clock = { now: 1000 };
-  const lingering = new Lingering({ delayMs, now: () => clock.now });
+  const lingering = new Lingering({ delayMs: () => delayMs, now: () => clock.now });
   const held = (owned: string[], needed: string[] = [], given: (key: string) => boolean = () => true): string[] => [
     ...lingering.held("vmss", owned, new Set(needed), given),
   ];

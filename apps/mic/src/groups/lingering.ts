@@ -3,14 +3,18 @@
  * and detached all day. Kept in memory only: a new leader lets the delay begin anew, which keeps an identity longer, never shorter.
  */
 export class Lingering {
-  readonly #delayMs: number;
+  readonly #delay: () => number;
   readonly #now: () => number;
   /** By group and key: since when nobody needs it. */
   readonly #since = new Map<string, Map<string, number>>();
 
-  constructor(options: { readonly delayMs: number; readonly now: () => number }) {
-    this.#delayMs = options.delayMs;
+  constructor(options: { readonly delayMs: () => number; readonly now: () => number }) {
+    this.#delay = options.delayMs;
     this.#now = options.now;
+  }
+
+  get #delayMs(): number {
+    return this.#delay();
   }
 
   get isOn(): boolean {
