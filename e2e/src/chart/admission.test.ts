@@ -99,6 +99,8 @@ describe.skipIf(why !== "")(`a real API server on what the chart renders${why}`,
 
   describe("policies", () => {
     const ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/n";
+    /** Allowed, so that of several policies the one about the form refuses them. */
+    const MALFORMED = ["/subscriptions/S/providers/Microsoft.ManagedIdentity/userAssignedIdentities/n", "x", "y"];
     const identity = (namespace: string, spec: object): Manifest => ({
       apiVersion: "aadpodidentity.k8s.io/v1",
       kind: "AzureIdentity",
@@ -113,7 +115,7 @@ describe.skipIf(why !== "")(`a real API server on what the chart renders${why}`,
         admissionPolicies: {
           resourceIDs: true,
           crossNamespaceSecrets: true,
-          allowedIdentities: { "team-a": [ID, "client-a"], "*": ["client-everywhere"] },
+          allowedIdentities: { "team-a": [ID, "client-a", ...MALFORMED], "*": ["client-everywhere"] },
         },
       };
       const objects = await renderChart({ helm: helm?.path ?? "", namespace: "podid", values, kubeVersion: "1.35.0" });
@@ -130,7 +132,7 @@ describe.skipIf(why !== "")(`a real API server on what the chart renders${why}`,
     });
 
     test("S80 [E gatekeeper] Admission", async () => {
-      const resourceID = "/subscriptions/S/providers/Microsoft.ManagedIdentity/userAssignedIdentities/n";
+      const [resourceID] = MALFORMED;
       for (const spec of [{ type: 0, resourceID }, { resourceID }])
         expect(await ask("team-a", spec)).toContain(
           `The identity resourceId '${resourceID}' is invalid.It must be of the following format: /subscriptions/<subid>/resourcegroups/<resourcegroup>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>`,
