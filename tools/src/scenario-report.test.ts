@@ -61,6 +61,16 @@ test.for([
     want: { outcome: "skipped", reason: "needs KUBEBUILDER_ASSETS" },
   },
   {
+    name: "skipped, and its file does not say why",
+    files: [
+      file([
+        ["S10 Assign", "skipped"],
+        ["something else", "skipped"],
+      ]),
+    ],
+    want: { outcome: "skipped", reason: "its test does not run on this machine" },
+  },
+  {
     name: "a hook failed",
     files: [file([["S10 Assign", "skipped"]], "failed", "Build failed\nmore")],
     want: { outcome: "failed", reason: "S10 Assign: not run, Build failed" },

@@ -32,17 +32,21 @@ export function scenarioNumbers(title: string): string[] {
 
 /**
  * What became of every scenario, in order. One failed test fails its scenario, and so does a scenario without a test; skipped is one
- * of which no test could run.
+ * of which no test could run, for the reason that its file gives in the title of a skipped test, or else for `whySkipped`.
  */
-export function scenarioOutcomes(reports: readonly TestReport[]): ScenarioOutcome[] {
+export function scenarioOutcomes(
+  reports: readonly TestReport[],
+  whySkipped = "its test does not run on this machine",
+): ScenarioOutcome[] {
   const seen = new Map<string, Seen>();
   for (const file of reports.flatMap(({ testResults }) => testResults)) {
     const failed = file.assertionResults.some(({ status }) => status === "failed");
     // A hook that fails leaves the tests of its suite unrun and calls them skipped.
     const broken = file.status === "failed" && !failed;
+    // Most are skipped only because they are no scenarios.
     const reason =
-      file.assertionResults.find(({ title, status }) => !ran(status) && scenarioNumbers(title).length === 0)?.title ??
-      "its test does not run on this machine";
+      file.assertionResults.find(({ title, status }) => !ran(status) && /^(not here|needs)\b/.test(title))?.title ??
+      whySkipped;
     for (const { title, status, failureMessages } of file.assertionResults) {
       for (const number of scenarioNumbers(title)) {
         const before = seen.get(number) ?? { passed: 0, failures: [], skips: [] };
