@@ -118,7 +118,7 @@ export class Assessor {
 
   /** @returns a result that says nothing about its identity, because the source could not be asked */
   learn(asked: readonly BrokerRequest[], results: readonly BrokerResult[]): BrokerResult | undefined {
-    return this.#objectIds.learn(asked, results);
+    return this.#objectIds.learn(asked, results, this.#options.clock.monotonicMs());
   }
 
   #decide(call: TokenCall, standing: Standing, timing: Timing): Assessment {
@@ -126,19 +126,21 @@ export class Assessor {
     const { requested } = call.request;
     const candidates =
       requested.objectId === undefined ? standing.candidates : this.#objectIds.fill(standing.candidates);
-    const decision = decide({ ...standing, candidates }, requested, rules, clock.wallMs());
+    let decision = decide({ ...standing, candidates }, requested, rules, clock.wallMs());
+    if (decision.kind === "deny" && decision.denial.reason === "object-id-unknown") {
+      const unknown = this.#objectIds
+        .unknown(standing.candidates, clock.monotonicMs())
+        .flatMap((candidate) => this.#brokerRequest(call, standing, candidate, false) ?? []);
+      if (unknown.length > 0) return { kind: "learn", standing, candidates: unknown };
+      // What is not attached yet has no token that could tell its object id: wait for it as for one that is named.
+      const pending = candidates.filter((each) => each.objectId === undefined && each.attachment.kind === "pending");
+      if (pending.length > 0) decision = decide({ ...standing, candidates: pending }, {}, rules, clock.wallMs());
+    }
     switch (decision.kind) {
       case "forward":
         return { kind: "forward", standing };
-      case "deny": {
-        if (decision.denial.reason === "object-id-unknown") {
-          const unknown = this.#objectIds
-            .unknown(standing.candidates)
-            .flatMap((candidate) => this.#brokerRequest(call, standing, candidate, false) ?? []);
-          if (unknown.length > 0) return { kind: "learn", standing, candidates: unknown };
-        }
+      case "deny":
         return final(errorResult({ status: decision.status, outcome: "denied", ...decision.denial, timing, standing }));
-      }
       case "park": {
         const { reason, message } = decision.denial;
         const text =

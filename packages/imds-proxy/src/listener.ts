@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { normalizeAddress } from "./address.ts";
 import { readApproval } from "./event-approval.ts";
 import { hostTokenReply, isFromHost, NOT_FROM_HOST } from "./host-token.ts";
@@ -62,6 +63,9 @@ const BAD_APPROVAL = errorReply(
   { close: true },
 );
 
+/** Connections whose last answer has been given. What a client has sent behind it is not acted upon (RFC 9112 §9.6). */
+const ended = new WeakSet<Socket>();
+
 /**
  * The metadata endpoint as a listener of `node:http`. A token that is cached and every refusal are answered before this
  * returns: no promise, no router, and header lines that were made once.
@@ -69,6 +73,8 @@ const BAD_APPROVAL = errorReply(
 export function imdsListener(options: ImdsProxyOptions): ImdsListener {
   const read = remembered(readTarget);
   return (request, response) => {
+    // Only a response that waits for its turn has no socket yet.
+    if (response.socket === null && ended.has(request.socket)) return;
     const exchange = new Pending(options, request, response);
     try {
       const { method = "", url = "", rawHeaders } = request;
@@ -172,7 +178,9 @@ class Pending {
   }
 
   #finish(parsed: ImdsRequest, reply: Reply, facts?: TokenFacts, refused?: RefusalReason): void {
-    sendReply(this.#response, reply, this.#isClosing());
+    const closing = this.#isClosing();
+    if (closing || reply.close === true) ended.add(this.#request.socket);
+    sendReply(this.#response, reply, closing);
     this.#observe(parsed, reply.status, facts, refused);
   }
 

@@ -124,6 +124,28 @@ describe("answers", () => {
     expect(source.requests).toHaveLength(2);
   });
 
+  test("object_id of an identity that is not attached yet waits for it", async () => {
+    const { clock, ask, stand } = setUp(new FakeSource(token(jwt({ oid: "oid-a" })), token(jwt({ oid: "oid-b" }))));
+    const pending = candidate(two, { kind: "pending", message: "on its way" });
+    stand({ candidates: [candidate(one), pending] });
+    const result = ask("&object_id=oid-b");
+    await clock.advance(1_000);
+    expect(await settled(result)).toBe("waiting");
+    stand({ candidates: [candidate(one), candidate(two)] });
+    expect((await result).facts).toMatchObject({ outcome: "token", identity: { name: "b" } });
+    stand({ candidates: [candidate(one), pending] });
+    expect((await ask("&object_id=oid-a")).facts).toMatchObject({ outcome: "token", identity: { name: "a" } });
+  });
+
+  test("object_id: a refusal is not believed for ever", async () => {
+    const refused = { kind: "refused", reason: "imds-refused", message: "no" } as const;
+    const { clock, ask, stand } = setUp(new FakeSource(refused, token(jwt({ oid: "oid-a" }))));
+    stand();
+    expect(short(await ask("&object_id=oid-a"))).toMatchObject({ status: 403, reason: "object-id-unknown" });
+    await clock.advance(61_000);
+    expect((await ask("&object_id=oid-a")).facts).toMatchObject({ outcome: "token", identity: { name: "a" } });
+  });
+
   test("object_id with the source down is retryable", async () => {
     const { clock, ask, stand } = setUp(new FakeSource({ kind: "unavailable", message: "down" }));
     stand();
