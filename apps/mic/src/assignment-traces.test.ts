@@ -35,7 +35,7 @@ async function spans(): Promise<readonly CollectedSpan[]> {
 describe("traces", () => {
   test("one assignment across queue, object, ARM and status", async () => {
     await h.simple();
-    running = runMic(h.cluster.newTransport(), h.arm, {}, tracing);
+    running = runMic(h.cluster.newTransport(), h.arm, {}, { tracing });
     await h.becomes({ [SIMPLE]: "Assigned" });
     const all = await spans();
     const root = all.find(({ name }) => name === "assignment");
@@ -63,7 +63,7 @@ describe("traces", () => {
     await h.simple();
     await h.cluster.identity("second", { resourceID: resourceId("identity2") });
     await h.cluster.binding("second", "second", "test-select");
-    running = runMic(h.cluster.newTransport(), h.arm, {}, tracing);
+    running = runMic(h.cluster.newTransport(), h.arm, {}, { tracing });
     await h.becomes({ [SIMPLE]: "Assigned", "test-pod-default-second": "Assigned" });
     const all = await spans();
     const roots = all.filter(({ name }) => name === "assignment");
@@ -76,7 +76,7 @@ describe("traces", () => {
   test("an assignment that does not come about is a trace with an error", async () => {
     await h.simple();
     h.cluster.emulator.faults.add({ verb: "patch", resource: "azureassignedidentities", status: 500 });
-    running = runMic(h.cluster.newTransport(), h.arm, {}, tracing);
+    running = runMic(h.cluster.newTransport(), h.arm, {}, { tracing });
     await expect.poll(() => h.arm.patches.length).toBe(1);
     await expect.poll(() => running?.log.join("")).toContain("status to Assigned");
     const all = await spans();

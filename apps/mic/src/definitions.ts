@@ -54,6 +54,11 @@ export class Definitions {
     return this.#identitiesByResource.has(resourceKey);
   }
 
+  /** Those that stand for the resource with this lower-cased id. */
+  ofResource(resourceKey: string): DefinedIdentity[] {
+    return [...(this.#identitiesByResource.get(resourceKey) ?? [])].flatMap((key) => this.#identities.get(key) ?? []);
+  }
+
   /** Lower-cased ids of all resources that identities stand for. */
   get resourceKeys(): Iterable<string> {
     return this.#identitiesByResource.keys();

@@ -1,3 +1,4 @@
+import { DEFAULT_BUDGET } from "@podid/azure-assigner";
 import {
   booleanFlag,
   choiceFlag,
@@ -70,7 +71,10 @@ export const MIC_FLAGS = {
     max: 100_000,
     help: "Most requests per second to the API server, with a burst of as many; 0: as many as the API server takes, whose 429 and Retry-After are obeyed (upstream: 5).",
   }),
-  "immutable-user-msis": listFlag({ default: [], help: "Client ids of identities that are never detached." }),
+  "immutable-user-msis": listFlag({
+    default: [],
+    help: "Client ids or ARM ids of identities that are never detached, and that NMI refuses to pods.",
+  }),
   "config-map-name": stringFlag({
     default: "aad-pod-identity-config",
     help: "ConfigMap in MIC's namespace that records that objects from before 1.6 were rewritten.",
@@ -115,6 +119,42 @@ export const MIC_FLAGS = {
   "compute-api-version": stringFlag({
     default: "",
     help: "Version of Azure's compute API; empty: the client library's. Sovereign clouds lag behind.",
+  }),
+  "arm-read-rate": numberFlag({
+    default: DEFAULT_BUDGET.subscriptionReads.perSecond,
+    min: 0.01,
+    max: 10_000,
+    help: "Requests to ARM that only read, polls of operations included, per second and subscription.",
+  }),
+  "arm-read-burst": integerFlag({
+    default: DEFAULT_BUDGET.subscriptionReads.burst,
+    min: 1,
+    max: 100_000,
+    help: "Most of them at once after a quiet time.",
+  }),
+  "arm-write-rate": numberFlag({
+    default: DEFAULT_BUDGET.subscriptionWrites.perSecond,
+    min: 0.01,
+    max: 10_000,
+    help: "Updates of VMs and scale sets per second and subscription.",
+  }),
+  "arm-write-burst": integerFlag({
+    default: DEFAULT_BUDGET.subscriptionWrites.burst,
+    min: 1,
+    max: 100_000,
+    help: "Most of them at once after a quiet time.",
+  }),
+  "arm-machine-writes-per-minute": numberFlag({
+    default: DEFAULT_BUDGET.groupWrites.perSecond * 60,
+    min: 0.01,
+    max: 10_000,
+    help: "Updates of one VM or scale set per minute.",
+  }),
+  "arm-machine-write-burst": integerFlag({
+    default: DEFAULT_BUDGET.groupWrites.burst,
+    min: 1,
+    max: 10_000,
+    help: "Most of them at once after a quiet time.",
   }),
   "start-jitter": durationFlag({
     default: 500,

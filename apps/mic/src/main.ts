@@ -11,7 +11,7 @@ import { Lifecycle } from "./drain/lifecycle.ts";
 import { MIC_FLAGS } from "./flags.ts";
 import { MicMetrics } from "./metrics.ts";
 import { Mic } from "./mic.ts";
-import { parseOptions, protectedClientIds } from "./options.ts";
+import { parseOptions, protectedIdentities } from "./options.ts";
 import { ownIssuer } from "./status/service-account-issuer.ts";
 import { BUILD } from "./build.ts";
 
@@ -73,7 +73,7 @@ runMain(async (signal) => {
     clock: systemClock,
     load: () => loadCloud(flags.cloudconfig, process.env),
     onChange: ({ config }) => {
-      void mic.accessChanged(protectedClientIds(flags["immutable-user-msis"], config));
+      void mic.accessChanged(protectedIdentities(flags["immutable-user-msis"], config));
     },
   });
   const metrics = new MicMetrics();

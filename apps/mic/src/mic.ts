@@ -1,4 +1,5 @@
-import type { Arm, IdentityDirectory } from "@podid/azure-assigner";
+import { GuardMemory } from "@podid/azure-assigner";
+import type { Arm, BudgetLimits, IdentityDirectory } from "@podid/azure-assigner";
 import { EVENT_COMPONENT } from "@podid/crd-types";
 import { EventRecorder, fencedTransport } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
@@ -9,8 +10,9 @@ import { crdProblem, readCrdSupport } from "./crd-support.ts";
 import { Leadership } from "./election/leadership.ts";
 import type { LeadershipSettings } from "./election/leadership.ts";
 import type { MicMetrics } from "./metrics.ts";
+import { pause } from "./pause.ts";
 import { Term } from "./term.ts";
-import type { TermPorts, TermSettings } from "./term.ts";
+import type { TermPorts, TermSettings } from "./term-settings.ts";
 import { TypeUpgrade } from "./upgrade/type-upgrade.ts";
 import type { TypeUpgradeSettings } from "./upgrade/type-upgrade.ts";
 import { World } from "./world.ts";
@@ -20,6 +22,8 @@ export interface MicSettings extends TermSettings {
   readonly lease: LeadershipSettings;
   /** Most of the random pause before anything is listed; 0 when absent. */
   readonly startJitterMs?: number;
+  /** What MIC allows itself of ARM; see the package's DEFAULT_BUDGET. */
+  readonly armBudget?: Partial<BudgetLimits>;
   /** Objects from before 1.6 are rewritten; undefined: they are not. */
   readonly typeUpgrade?: TypeUpgradeSettings | undefined;
 }
@@ -58,6 +62,8 @@ export class Mic {
   readonly #leadership: Leadership;
   readonly #events: EventRecorder;
   readonly #log: Logger;
+  /** Outlives the terms: ARM counts what this process asks, whether it leads or not. */
+  readonly #armMemory: GuardMemory;
   readonly #stopping = new AbortController();
   #term: { readonly work: Term; readonly over: AbortController } | undefined;
   #started: Promise<void> | undefined;
@@ -69,6 +75,10 @@ export class Mic {
     this.#ports = { ...ports, transport: fencedTransport(transport, () => this.#leadership.fenced()) };
     this.#settings = settings;
     this.#log = log;
+    this.#armMemory = new GuardMemory({
+      clock,
+      ...(settings.armBudget !== undefined && { budget: settings.armBudget }),
+    });
     this.#world = new World({ forceNamespaced: settings.forceNamespaced });
     this.#caches = new Caches({ transport, world: this.#world, log, clock, random });
     this.#events = new EventRecorder({ transport: this.#ports.transport, component: EVENT_COMPONENT, clock });
@@ -121,9 +131,9 @@ export class Mic {
    * Azure answers to another credential from now on: what failed is tried again at once. Where other identities are to be protected
    * from being detached, a leader begins its term anew.
    */
-  async accessChanged(protectedClientIds: readonly string[]): Promise<void> {
-    const same = protectedClientIds.join() === this.#settings.protectedClientIds.join();
-    this.#settings = { ...this.#settings, protectedClientIds };
+  async accessChanged(protectedIdentities: readonly string[]): Promise<void> {
+    const same = protectedIdentities.join() === this.#settings.protectedIdentities.join();
+    this.#settings = { ...this.#settings, protectedIdentities };
     if (same) {
       this.#term?.work.lookAgain();
       return;
@@ -162,6 +172,7 @@ export class Mic {
       {
         ...this.#ports,
         world: this.#world,
+        armMemory: this.#armMemory,
         events: this.#events,
         fenced: () => (over.signal.aborted ? "the term is over" : this.#leadership.fenced()),
         epoch: () => this.#leadership.epoch,
@@ -217,17 +228,4 @@ export class Mic {
       }
     }
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  if (ms <= 0 || signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = clock.setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -1,3 +1,4 @@
+import { DEFAULT_BUDGET } from "@podid/azure-assigner";
 import { describe, expect, test } from "vitest";
 import { MIC_FLAGS } from "./flags.ts";
 import { parseOptions } from "./options.ts";
@@ -47,7 +48,7 @@ describe("options", () => {
       createDeleteBatch: 20,
       reconcileIntervalMs: 180_000,
       syncRetryMs: 3_600_000,
-      protectedClientIds: [],
+      protectedIdentities: [],
       lease: {
         namespace: "podid",
         name: "aad-pod-identity-mic",
@@ -74,7 +75,7 @@ describe("options", () => {
     ]);
     expect(settings).toMatchObject({
       forceNamespaced: true,
-      protectedClientIds: ["A", "b"],
+      protectedIdentities: ["A", "b"],
       reconcileIntervalMs: 10_000,
       trustMs: 10_000,
       assignerLimits: { maxAttempts: 5, conflictDelayMs: 2000 },
@@ -91,9 +92,32 @@ describe("options", () => {
     });
     expect(
       options(["--cloudconfig=/azure.json"], { MIC_POD_NAMESPACE: "podid" }, { "/azure.json": file }).settings
-        .protectedClientIds,
+        .protectedIdentities,
     ).toEqual(["Cluster"]);
-    expect(options([]).settings.protectedClientIds).toEqual([]);
+    expect(options([]).settings.protectedIdentities).toEqual([]);
+  });
+
+  test("MIC's own federated identity is protected, and the cluster's by resource id", () => {
+    const federated = { AZURE_CLIENT_ID: "own", AZURE_TENANT_ID: "t", AZURE_FEDERATED_TOKEN_FILE: "/token" };
+    const id = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kubelet";
+    expect(options([], { MIC_POD_NAMESPACE: "podid", ...federated }).settings.protectedIdentities).toEqual(["own"]);
+    const managed = { MIC_POD_NAMESPACE: "podid", USE_MSI: "true", USER_ASSIGNED_MSI_CLIENT_ID: id };
+    expect(options([], managed).settings.protectedIdentities).toEqual([id]);
+  });
+
+  test("ARM's budgets: the package's unless given; none is zero", () => {
+    expect(options([]).settings.armBudget).toEqual(DEFAULT_BUDGET);
+    const { armBudget } = options([
+      "--arm-read-rate=10",
+      "--arm-write-burst=7",
+      "--arm-machine-writes-per-minute=6",
+    ]).settings;
+    expect(armBudget).toMatchObject({
+      subscriptionReads: { burst: 250, perSecond: 10 },
+      subscriptionWrites: { burst: 7 },
+      groupWrites: { perSecond: 0.1 },
+    });
+    expect(errors(["--arm-write-rate=0"], ENV)).toEqual([expect.stringContaining("--arm-write-rate")]);
   });
 
   test("every flag of aad-pod-identity, with its default, with one dash and two", () => {

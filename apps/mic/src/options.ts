@@ -59,7 +59,12 @@ export function parseOptions(argv: readonly string[], env: Environment, readFile
     reconcileIntervalMs: flags["identity-assignment-reconcile-interval"],
     syncRetryMs: flags.syncRetryDuration,
     trustMs: Math.min(30_000, flags["identity-assignment-reconcile-interval"]),
-    protectedClientIds: protectedClientIds(flags["immutable-user-msis"], azure.config),
+    protectedIdentities: protectedIdentities(flags["immutable-user-msis"], azure.config),
+    armBudget: {
+      subscriptionReads: { burst: flags["arm-read-burst"], perSecond: flags["arm-read-rate"] },
+      subscriptionWrites: { burst: flags["arm-write-burst"], perSecond: flags["arm-write-rate"] },
+      groupWrites: { burst: flags["arm-machine-write-burst"], perSecond: flags["arm-machine-writes-per-minute"] / 60 },
+    },
     assignerLimits: {
       // Upstream's default of two retries was for errors told apart by text; ours are conflicts, which a busy machine has more of.
       ...(given.has("update-user-msi-max-retry") && { maxAttempts: flags["update-user-msi-max-retry"] + 1 }),
@@ -112,7 +117,12 @@ function contradictions(flags: FlagValues<typeof MIC_FLAGS>): string[] {
   return errors;
 }
 
-/** Client ids of identities that are never detached: the operator's list, and the cluster's own. */
-export function protectedClientIds(immutable: readonly string[], { clusterIdentity }: CloudConfig): readonly string[] {
-  return clusterIdentity === undefined ? immutable : [...immutable, clusterIdentity];
+/** Client ids and ARM ids of identities that are never detached and not for pods: the operator's list, the cluster's own, and MIC's. */
+export function protectedIdentities(
+  immutable: readonly string[],
+  { clusterIdentity, credential }: CloudConfig,
+): readonly string[] {
+  // Of a managed identity's credential it is the cluster's. A federated one may be a managed identity as well.
+  const own = credential.kind === "workloadIdentity" ? credential.clientId : undefined;
+  return [...immutable, clusterIdentity, own].filter((id) => id !== undefined);
 }

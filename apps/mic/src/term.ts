@@ -1,15 +1,10 @@
 import { Assigner, GuardedArm, GuardedDirectory } from "@podid/azure-assigner";
-import type { Arm, AssignerLimits, BudgetLimits, GuardState, IdentityDirectory } from "@podid/azure-assigner";
+import type { GuardState } from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
-import { KubeError, listInto, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
-import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
-import type { Logger, Tracing } from "@podid/service";
+import { ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import { AssignmentTraces } from "./assignment-traces.ts";
-import { assignedRecord } from "./assigned/record.ts";
-import type { Lifecycle } from "./drain/lifecycle.ts";
 import { Announcer } from "./groups/announcer.ts";
 import { Attacher } from "./groups/attacher.ts";
-import type { AdoptionMode } from "./groups/attacher.ts";
 import { Bookkeeper } from "./groups/bookkeeper.ts";
 import { ConfigMapLedgers } from "./groups/config-map-ledgers.ts";
 import { Entitlement } from "./groups/entitlement.ts";
@@ -18,60 +13,16 @@ import { Observations } from "./groups/observation.ts";
 import { Protection } from "./groups/protection.ts";
 import { MeteredArm } from "./metered-arm.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
-import type { MicMetrics } from "./metrics.ts";
+import { NodeNotice } from "./node-notice.ts";
 import { PodGates } from "./status/pod-gates.ts";
 import { summarise } from "./status/scope-summary.ts";
 import { StatusReporter } from "./status/status-reporter.ts";
-import type { StatusTiming } from "./status/status-reporter.ts";
+import { readStoredState } from "./stored-state.ts";
+import type { TermPorts, TermSettings } from "./term-settings.ts";
 import { UnservedPods } from "./unserved-pods.ts";
-import type { World } from "./world.ts";
-
-export interface TermSettings {
-  readonly forceNamespaced: boolean;
-  readonly dryRun: boolean;
-  readonly adoptUpstream: AdoptionMode;
-  /** Namespace of the ledgers. */
-  readonly namespace: string;
-  readonly createDeleteBatch: number;
-  readonly reconcileIntervalMs: number;
-  /** How often everything is looked through again although nothing was heard of. */
-  readonly syncRetryMs: number;
-  /** How long a look at ARM lets new pods go without another one. */
-  readonly trustMs: number;
-  /** Client ids, in any casing. */
-  readonly protectedClientIds: readonly string[];
-  readonly assignerLimits?: Partial<AssignerLimits>;
-  /** What MIC allows itself of ARM; see the package's DEFAULT_BUDGET. */
-  readonly armBudget?: Partial<BudgetLimits>;
-  /** How long an identity that nobody needs any more stays attached; 0 when absent. */
-  readonly detachDelayMs?: number;
-  readonly statusTiming?: Partial<StatusTiming>;
-}
-
-export interface TermPorts {
-  readonly world: World;
-  readonly transport: KubeTransport;
-  readonly arm: Arm;
-  readonly directory?: IdentityDirectory;
-  readonly events: Pick<EventRecorder, "record">;
-  readonly metrics: MicMetrics;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly log: Logger;
-  /** Why nothing may be written, or undefined while leading safely. */
-  readonly fenced: () => string | undefined;
-  readonly epoch: () => number;
-  /** Issuer of the cluster's ServiceAccount tokens, if known. */
-  readonly issuer?: () => string | undefined;
-  readonly tracing?: Tracing;
-  /** Whether podid is being uninstalled; never when absent. */
-  readonly lifecycle?: Pick<Lifecycle, "uninstalling" | "onChange">;
-}
 
 /** A watch that stalled unnoticed is opened anew after 90 s (the reflector's default); until then a new leader asks before it takes. */
 const DOUBT_MS = 120_000;
-
-const PAGE_SIZE = 500;
 
 const SHOWN_GROUPS = 20;
 
@@ -86,6 +37,7 @@ export class Term {
   readonly #unserved: UnservedPods;
   readonly #statuses: StatusReporter;
   readonly #gates: PodGates;
+  readonly #notice: NodeNotice;
   readonly #traces: AssignmentTraces;
   readonly #lingering: Lingering;
   readonly #arm: GuardedArm;
@@ -112,7 +64,6 @@ export class Term {
     });
     this.#traces = new AssignmentTraces(ports.tracing, () => clock.now());
     this.#unserved = new UnservedPods({ ...ports, dryRun: settings.dryRun });
-    this.#statuses = new StatusReporter({ ...ports, ...settings, timing: settings.statusTiming ?? {} });
     this.#gates = new PodGates({ ...ports, ...settings });
     this.#lingering = new Lingering({
       // Nobody comes back for it when podid goes.
@@ -120,11 +71,10 @@ export class Term {
       now: () => clock.now(),
     });
     const entitlement = new Entitlement(transport, settings);
-    const protection = new Protection(settings.protectedClientIds, () => world.identities);
-    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics, this.#traces), {
-      clock,
-      ...(settings.armBudget !== undefined && { budget: settings.armBudget }),
-    });
+    const protection = new Protection(settings.protectedIdentities, (key) => world.definitions.ofResource(key));
+    this.#notice = new NodeNotice({ ...ports, ...settings, ids: () => protection.ids });
+    this.#statuses = new StatusReporter({ ...ports, ...settings, protection, timing: settings.statusTiming ?? {} });
+    const arm = new GuardedArm(new MeteredArm(ports.arm, metrics, this.#traces), ports.armMemory);
     this.#arm = arm;
     const assigner = new Assigner({
       arm,
@@ -148,6 +98,7 @@ export class Term {
       onOutrun: () => (this.#epoch = Math.max(this.#epoch, this.#ledgers.highestEpoch + 1)),
       fenced,
       onSeen: (key) => this.#books.add(key),
+      onProtectedSeen: () => this.#notice.renew(),
     });
     this.#attacher = attacher;
     this.#reconciler = new Reconciler({
@@ -235,8 +186,8 @@ export class Term {
 
   /** Reads the ledgers, then works until {@link stop}. */
   async start(): Promise<void> {
-    const { world, clock, log } = this.#ports;
-    const groups = await this.#readStored();
+    const { world, clock, log, lifecycle } = this.#ports;
+    const groups = await readStoredState({ ...this.#ports, ledgers: this.#ledgers }, this.#stopped.signal);
     if (groups === undefined) return;
     this.#epoch = Math.max(this.#ports.epoch(), this.#ledgers.highestEpoch + 1);
     this.#doubtUntil = clock.now() + DOUBT_MS;
@@ -247,6 +198,7 @@ export class Term {
         if (kind !== "AzureIdentity") return;
         for (const key of this.#lingering.groupsWith((resource) => !world.isGiven(resource))) this.#books.add(key);
       }),
+      lifecycle?.onSeen(() => this.#notice.renew()) ?? ((): void => {}),
     );
     for (const group of groups) world.knowGroup(group);
     for (const key of world.busyScopes()) this.#books.add(key);
@@ -257,11 +209,13 @@ export class Term {
     this.#unserved.start();
     this.#statuses.start();
     this.#gates.start();
+    this.#notice.start();
     this.#reconciler.start();
     const sweep = (): void => {
       for (const key of world.busyScopes()) this.#books.add(key);
       this.#unserved.lookAtAll();
       this.#gates.lookAtAll();
+      this.#notice.renew();
       this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
     };
     this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
@@ -281,6 +235,7 @@ export class Term {
       this.#books.stop({ graceMs: 2000 }),
       this.#statuses.stop(),
       this.#gates.stop(),
+      this.#notice.stop(),
     ]);
     this.#traces.close();
   }
@@ -299,38 +254,5 @@ export class Term {
     const keys = world.busyScopes();
     for (const key of this.#ledgers.owners()) keys.add(key);
     return [...keys].filter((key) => this.#attacher.concerns(key)).flatMap((key) => world.scope(key).group ?? []);
-  }
-
-  /** What a former leader left: its ledgers, and its objects, of which our watch may not have told yet. */
-  async #readStored(): Promise<Awaited<ReturnType<ConfigMapLedgers["reload"]>> | undefined> {
-    const { clock, log } = this.#ports;
-    for (;;) {
-      if (this.#stopped.signal.aborted) return undefined;
-      try {
-        const groups = await this.#ledgers.reload(this.#stopped.signal);
-        await this.#readAssigned();
-        return groups;
-      } catch (error) {
-        if (this.#stopped.signal.aborted) return undefined;
-        log.warn({ error: String(error) }, "could not read what is stored; nothing is attached or detached until then");
-        const waitMs = error instanceof KubeError ? Math.max(1000, error.retryAfterMs ?? 0) : 1000;
-        await new Promise<void>((resolve) => {
-          clock.setTimeout(resolve, waitMs);
-        });
-      }
-    }
-  }
-
-  async #readAssigned(): Promise<void> {
-    const { transport, world } = this.#ports;
-    await listInto(new ResourceClient(transport, RESOURCES.azureAssignedIdentities), {
-      pageSize: PAGE_SIZE,
-      signal: this.#stopped.signal,
-      begin: () => {},
-      onObject: (object) => {
-        const record = assignedRecord(object);
-        if (record !== undefined) world.listedAssigned(record);
-      },
-    });
   }
 }

@@ -3,7 +3,7 @@ import { MemoryArm } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import type { KubeTransport } from "@podid/kube";
-import type { MicSettings } from "../src/mic.ts";
+import type { MicPorts, MicSettings } from "../src/mic.ts";
 import { Cluster, resourceId, vmProviderId } from "./cluster.ts";
 import { runMic } from "./run-mic.ts";
 import type { RunningMic } from "./run-mic.ts";
@@ -26,9 +26,10 @@ export class Harness {
   start(
     settings: Partial<MicSettings> = {},
     wrap = (transport: KubeTransport): KubeTransport => transport,
+    ports: Partial<MicPorts> = {},
   ): RunningMic {
     const transport = wrap(this.cluster.newTransport());
-    const mic = runMic(transport, this.arm, settings);
+    const mic = runMic(transport, this.arm, settings, ports);
     this.#running.push({ mic, transport });
     return mic;
   }

@@ -2,10 +2,9 @@ import type { Arm } from "@podid/azure-assigner";
 import { systemClock } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
 import { createLogger } from "@podid/service";
-import type { Tracing } from "@podid/service";
 import { MicMetrics } from "../src/metrics.ts";
 import { Mic } from "../src/mic.ts";
-import type { MicSettings } from "../src/mic.ts";
+import type { MicPorts, MicSettings } from "../src/mic.ts";
 
 export interface RunningMic {
   readonly mic: Mic;
@@ -20,7 +19,7 @@ export function runMic(
   transport: KubeTransport,
   arm: Arm,
   settings: Partial<MicSettings> = {},
-  tracing?: Tracing,
+  ports: Partial<MicPorts> = {},
 ): RunningMic {
   instances += 1;
   const metrics = new MicMetrics();
@@ -32,7 +31,7 @@ export function runMic(
       metrics,
       clock: systemClock,
       random: Math.random,
-      ...(tracing !== undefined && { tracing }),
+      ...ports,
       log: createLogger({ component: "mic", format: "text", verbosity: 5, write: (line) => lines.push(line) }),
     },
     {
@@ -44,7 +43,7 @@ export function runMic(
       reconcileIntervalMs: 180_000,
       syncRetryMs: 3_600_000,
       trustMs: 30_000,
-      protectedClientIds: [],
+      protectedIdentities: [],
       assignerLimits: { conflictDelayMs: 5 },
       lease: { namespace: "podid", name: "aad-pod-identity-mic", identity: `mic-${instances}`, durationMs: 1500 },
       ...settings,

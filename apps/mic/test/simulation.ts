@@ -52,10 +52,10 @@ export class Simulation {
   #otherNodes: NodeRecord[] = [];
   readonly #odd: [{ delete(key: string): boolean }, string][] = [];
   #tally = new Tally();
-  readonly #protectedIds: readonly string[];
+  readonly #protection: Protection;
 
-  constructor(protectedClientIds: readonly string[] = []) {
-    this.#protectedIds = protectedClientIds;
+  constructor(protectedIds: readonly string[] = []) {
+    this.#protection = new Protection(protectedIds, (key) => this.#world.definitions.ofResource(key));
     const parsed = parseProviderId(vmssProviderId("vmss", 0));
     if (!parsed.ok) throw new Error("fixture");
     this.group = parsed.value.group;
@@ -151,7 +151,7 @@ export class Simulation {
     const verdicts = new ObjectVerdicts({
       world: this.#world,
       tally: this.#tally,
-      protectedClientIds: new Set(this.#protectedIds),
+      protection: this.#protection,
       issuer: () => undefined,
     });
     return Object.fromEntries(
@@ -216,12 +216,11 @@ export class Simulation {
     world.knowGroup(this.group);
     const unsubscribe = world.onChange((key) => books.add(key));
     const observations = new Observations();
-    const protection = new Protection(this.#protectedIds, () => world.identities);
     const log = createLogger({ component: "mic", format: "text", write: () => {} });
     const common = {
       world,
       observations,
-      protection,
+      protection: this.#protection,
       log,
       clock: this.clock,
       forceNamespaced: false,

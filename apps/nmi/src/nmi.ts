@@ -147,6 +147,13 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     log,
     ...(ports.userAgent !== undefined && { userAgent: ports.userAgent }),
   });
+  watches.lifecycle.subscribe({
+    upsert: (_key, { nodeIdentities }) => {
+      if (nodeIdentities !== undefined) sources.nodeIdentities.told(nodeIdentities);
+    },
+    // Nobody said that pods may have them from now on.
+    delete: () => undefined,
+  });
   const tokens: TokenService = new TokenService({
     directory,
     broker,

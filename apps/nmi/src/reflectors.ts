@@ -4,6 +4,8 @@ import type { KubeObject, KubeTransport, Log, Resource } from "@podid/kube";
 import { bindingRecord, exceptionRecord, identityRecord } from "@podid/matcher";
 import { assignedRecord } from "./assigned-identity.ts";
 import type { ClusterDirectory } from "./cluster-directory.ts";
+import { lifecycleRecord } from "./lifecycle-record.ts";
+import type { LifecycleRecord } from "./lifecycle-record.ts";
 import { nodePod } from "./node-pod.ts";
 
 export interface ReflectorsOptions {
@@ -25,7 +27,7 @@ type AnyReflector = Pick<Reflector<unknown>, "start" | "stop" | "synced" | "prob
 export class Reflectors {
   /** By plural name; all of them have to be synced before anything is concluded. */
   readonly needed: Readonly<Record<string, AnyReflector>>;
-  readonly lifecycle: Reflector<string>;
+  readonly lifecycle: Reflector<LifecycleRecord>;
   /** The same, for a question that every request asks. */
   readonly #needed: readonly (readonly [name: string, reflector: AnyReflector])[];
 
@@ -80,9 +82,15 @@ export class Reflectors {
     }
     this.needed = needed;
     this.#needed = Object.entries(needed);
-    this.lifecycle = make(RESOURCES.configMaps, phaseOf, {
+    this.lifecycle = make(RESOURCES.configMaps, lifecycleRecord, {
       namespace: options.lifecycleNamespace,
       fieldSelector: `metadata.name=${LIFECYCLE_CONFIG_MAP}`,
+    });
+    this.lifecycle.subscribe({
+      upsert: () => undefined,
+      delete: () => undefined,
+      synced: () => directory.changed(),
+      failed: () => directory.changed(),
     });
   }
 
@@ -100,15 +108,13 @@ export class Reflectors {
       if (!reflector.synced)
         return `the node agent does not know the cluster's ${name} yet${reflector.problem === undefined ? "" : `: ${reflector.problem}`}`;
     }
+    // It tells which identities are not for pods. A right to it that is missing must not stop everything, though.
+    if (!this.lifecycle.synced && this.lifecycle.problem === undefined)
+      return `the node agent has not read ConfigMap ${LIFECYCLE_CONFIG_MAP} yet`;
     return undefined;
   }
 
   #all(): AnyReflector[] {
     return [...Object.values(this.needed), this.lifecycle];
   }
-}
-
-function phaseOf(object: KubeObject): string {
-  const phase = (object["data"] as { phase?: unknown } | undefined)?.phase;
-  return typeof phase === "string" ? phase : "";
 }

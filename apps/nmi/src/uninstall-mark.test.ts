@@ -1,18 +1,23 @@
 import type { ReflectorHandler } from "@podid/kube";
 import { expect, test } from "vitest";
 
+import type { LifecycleRecord } from "./lifecycle-record.ts";
 import { UninstallMark } from "./uninstall-mark.ts";
 
+const record = (phase: string): LifecycleRecord => ({ phase, nodeIdentities: undefined });
+
 function setUp() {
-  const handlers: ReflectorHandler<string>[] = [];
+  const handlers: ReflectorHandler<LifecycleRecord>[] = [];
   const changes: boolean[] = [];
-  const lifecycle = { subscribe: (handler: ReflectorHandler<string>) => (handlers.push(handler), () => undefined) };
+  const lifecycle = {
+    subscribe: (handler: ReflectorHandler<LifecycleRecord>) => (handlers.push(handler), () => undefined),
+  };
   const mark = new UninstallMark(lifecycle, (uninstalling) => changes.push(uninstalling));
   return {
     mark,
     changes,
-    says: (phase: string) => handlers[0]?.upsert("default/podid-lifecycle", phase, undefined),
-    isGone: () => handlers[0]?.delete("default/podid-lifecycle", "uninstalling"),
+    says: (phase: string) => handlers[0]?.upsert("default/podid-lifecycle", record(phase), undefined),
+    isGone: () => handlers[0]?.delete("default/podid-lifecycle", record("uninstalling")),
   };
 }
 

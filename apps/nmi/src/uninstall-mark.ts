@@ -1,4 +1,5 @@
 import type { Reflector } from "@podid/kube";
+import type { LifecycleRecord } from "./lifecycle-record.ts";
 
 /** The phase that the chart's pre-delete hook sets. */
 export const UNINSTALLING = "uninstalling";
@@ -10,9 +11,9 @@ export const UNINSTALLING = "uninstalling";
 export class UninstallMark {
   #set = false;
 
-  constructor(lifecycle: Pick<Reflector<string>, "subscribe">, onChange?: (uninstalling: boolean) => void) {
+  constructor(lifecycle: Pick<Reflector<LifecycleRecord>, "subscribe">, onChange?: (uninstalling: boolean) => void) {
     lifecycle.subscribe({
-      upsert: (_key, phase) => {
+      upsert: (_key, { phase }) => {
         const uninstalling = phase === UNINSTALLING;
         if (uninstalling === this.#set) return;
         this.#set = uninstalling;

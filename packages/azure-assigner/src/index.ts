@@ -25,6 +25,8 @@ export { DEFAULT_BUDGET } from "./guard/arm-budget.ts";
 export type { BudgetLimits } from "./guard/arm-budget.ts";
 export { DEFAULT_CIRCUIT } from "./guard/circuit-breaker.ts";
 export type { CircuitLimits, CircuitState } from "./guard/circuit-breaker.ts";
+export { GuardMemory } from "./guard/guard-memory.ts";
+export type { GuardMemoryOptions } from "./guard/guard-memory.ts";
 export { GuardedArm } from "./guard/guarded-arm.ts";
 export type { GuardedArmOptions, GuardState } from "./guard/guarded-arm.ts";
 export { GuardedDirectory } from "./guard/guarded-directory.ts";

@@ -44,6 +44,12 @@ export function parseIdentityResourceId(text: string): Result<IdentityResourceId
   return ok({ subscriptionId, resourceGroup, name: resource.name, id, key: id.toLowerCase() });
 }
 
+/** What to compare ids of identities by that may be client ids or ARM ids: lower-cased, an ARM id as its {@link IdentityResourceId.key}. */
+export function identityIdKey(id: string): string {
+  const parsed = parseIdentityResourceId(id.trim());
+  return parsed.ok ? parsed.value.key : id.trim().toLowerCase();
+}
+
 function refuse(text: string, why: string): Result<never> {
   const fix = `use the identity's resource id, ${FORMAT} (${why})`;
   return failed(

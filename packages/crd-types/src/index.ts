@@ -40,7 +40,7 @@ export { CUSTOM_RESOURCE_DEFINITIONS } from "./custom-resource-definitions.ts";
 export type { CustomResourceDefinition, PrinterColumn } from "./custom-resource-definitions.ts";
 export { withoutFinalizer } from "./finalizer.ts";
 export { specDigest, specFingerprint } from "./fingerprint.ts";
-export { parseIdentityResourceId } from "./identity-resource-id.ts";
+export { identityIdKey, parseIdentityResourceId } from "./identity-resource-id.ts";
 export type { IdentityResourceId } from "./identity-resource-id.ts";
 export type { JsonObject } from "./json.ts";
 export { KINDS } from "./kind.ts";

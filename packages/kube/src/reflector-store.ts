@@ -10,6 +10,8 @@ export interface ReflectorHandler<T> {
   delete(key: string, item: T): void;
   /** Once, after the upserts of the first complete list. */
   synced?(): void;
+  /** An attempt to list or watch failed; the reflector's `problem` says why, and it goes on trying. */
+  failed?(): void;
 }
 
 type Change<T> = {
@@ -103,6 +105,10 @@ export class ReflectorStore<T> {
     this.#synced = true;
     this.#emit(changes);
     if (firstTime) for (const handler of [...this.#first, ...this.#handlers]) this.#call(() => handler.synced?.());
+  }
+
+  failed(): void {
+    for (const handler of [...this.#first, ...this.#handlers]) this.#call(() => handler.failed?.());
   }
 
   #emit(changes: readonly Change<T>[]): void {

@@ -270,5 +270,6 @@ export class Reflector<T> {
       { resource: this.#options.resource.plural, error: this.#problem, failures: this.#backoff.failures + 1 },
       "watch broke, trying again",
     );
+    this.#store.failed();
   }
 }

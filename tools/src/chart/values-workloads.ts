@@ -94,7 +94,7 @@ export const MIC_VALUES: readonly (Value | Group)[] = [
     "",
     "How often everything is looked through again although nothing changed; empty: 3600s.",
   ),
-  value("mic.immutableUserMSIs", "strings", [], "Client ids of identities that are never detached."),
+  value("mic.immutableUserMSIs", "strings", [], "Client ids or ARM ids of identities that are never detached and that NMI refuses to pods."),
   value("mic.createDeleteBatch", "count", "", "Writes to the API server in flight per VM or scale set; empty: 20."),
   value(
     "mic.clientQps",

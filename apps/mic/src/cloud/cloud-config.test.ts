@@ -58,7 +58,7 @@ describe("cloud config", () => {
       text: JSON.stringify({ useManagedIdentityExtension: true, userAssignedIdentityID: "/subscriptions/s/x" }),
       want: {
         credential: { kind: "managedIdentity", clientId: undefined, resourceId: "/subscriptions/s/x" },
-        clusterIdentity: undefined,
+        clusterIdentity: "/subscriptions/s/x",
       },
     },
     {

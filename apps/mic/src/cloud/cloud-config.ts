@@ -30,7 +30,7 @@ export interface CloudConfig {
   readonly subscriptionId: string;
   readonly resourceGroup: string;
   readonly vmType: string;
-  /** Client id of the cluster's own identity, which is never detached. */
+  /** Client id or ARM id of the cluster's own identity, which is never detached and not for pods. On AKS it is kubelet's as well. */
   readonly clusterIdentity: string | undefined;
 }
 
@@ -133,8 +133,6 @@ function cloudConfig(
     const isResource = userAssignedIdentity.startsWith("/");
     return {
       ...common,
-      // A resource id protects nobody: identities are told apart by client id.
-      clusterIdentity: isResource ? undefined : common.clusterIdentity,
       tenantId: fields.tenantId,
       credential: isResource
         ? { kind: "managedIdentity", clientId: undefined, resourceId: userAssignedIdentity }

@@ -2,6 +2,7 @@ import { KubeError, listInto, ResourceClient, RESOURCES } from "@podid/kube";
 import type { Clock, KubeObject, KubeTransport } from "@podid/kube";
 import { LEDGER_SELECTOR, readLedger } from "../groups/ledger-config-map.ts";
 import type { ConfigMap } from "../groups/ledger-config-map.ts";
+import { pause } from "../pause.ts";
 import { LIFECYCLE_CONFIG_MAP, RUNNING, UNINSTALLING } from "./lifecycle.ts";
 
 export interface DrainOptions {
@@ -131,16 +132,4 @@ async function removeLedgers({ transport, namespace }: DrainOptions, names: read
       if (!KubeError.is(error, 404)) throw error;
     });
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimeout(over, ms);
-    function over(): void {
-      timer.cancel();
-      signal.removeEventListener("abort", over);
-      resolve();
-    }
-    signal.addEventListener("abort", over, { once: true });
-  });
 }

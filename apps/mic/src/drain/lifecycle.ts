@@ -13,6 +13,7 @@ export const RUNNING = "running";
 export class Lifecycle {
   readonly #reflector: Reflector<string>;
   readonly #listeners = new Set<() => void>();
+  readonly #seenListeners = new Set<() => void>();
   #uninstalling = false;
 
   constructor(options: { readonly transport: KubeTransport; readonly namespace: string; readonly log: Logger }) {
@@ -31,6 +32,7 @@ export class Lifecycle {
     });
     this.#reflector.subscribe({
       upsert: (_key, phase) => {
+        for (const listener of this.#seenListeners) listener();
         const uninstalling = phase === UNINSTALLING;
         if (uninstalling === this.#uninstalling) return;
         this.#uninstalling = uninstalling;
@@ -50,9 +52,16 @@ export class Lifecycle {
     return this.#uninstalling;
   }
 
+  /** Called when the phase changed. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Called whenever the ConfigMap came or changed in whatever way. */
+  onSeen(listener: () => void): () => void {
+    this.#seenListeners.add(listener);
+    return () => this.#seenListeners.delete(listener);
   }
 
   start(): void {

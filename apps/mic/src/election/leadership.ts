@@ -1,6 +1,7 @@
 import { LeaderElector } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { pause } from "../pause.ts";
 import { EndpointsLock } from "./endpoints-lock.ts";
 
 export interface LeadershipSettings {
@@ -129,7 +130,7 @@ export class Leadership {
       if (this.#lock === undefined) await aborted(signal);
       else {
         const absent = this.#lock.remainingMs() === Infinity;
-        await sleep(clock, absent ? Math.min(ABSENT_LOOK_MS, durationMs / 3) : Math.min(2000, durationMs / 6), signal);
+        await pause(clock, absent ? Math.min(ABSENT_LOOK_MS, durationMs / 3) : Math.min(2000, durationMs / 6), signal);
       }
     }
     await this.#lead(false);
@@ -148,18 +149,5 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = clock.setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
   });
 }

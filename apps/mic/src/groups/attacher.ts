@@ -44,6 +44,8 @@ export interface AttacherOptions {
   readonly fenced: () => string | undefined;
   /** A ledger has a higher epoch than this leader's, although the Lease is beyond doubt ours. */
   readonly onOutrun?: () => void;
+  /** More is known of the protected identities. */
+  readonly onProtectedSeen?: () => void;
   /** The group's objects may be brought up to date. */
   readonly onSeen: (groupKey: string) => void;
 }
@@ -236,6 +238,7 @@ export class Attacher {
     const { observations, clock } = this.#o;
     const before = observations.of(groupKey);
     const next = noted(before, outcome, clock.now(), ended);
+    if (this.#o.protection.saw(next.attached)) this.#o.onProtectedSeen?.();
     const blocked = outcome.problem === undefined ? undefined : this.#blocked(before, outcome.problem);
     observations.set(groupKey, { ...next, ...(blocked !== undefined && { blocked }) });
   }

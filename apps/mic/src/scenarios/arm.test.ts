@@ -31,7 +31,7 @@ async function ledger(): Promise<Ledger> {
 
 test("S34 Cluster identity: protected like an immutable one", async () => {
   await h.simple();
-  h.start({ protectedClientIds: ["CLIENT-Identity1 "] });
+  h.start({ protectedIdentities: ["CLIENT-Identity1 "] });
   await h.becomes({ [SIMPLE]: "Assigned" });
   await h.cluster.delete("pod", "test-pod");
   await h.becomes({});

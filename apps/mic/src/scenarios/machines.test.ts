@@ -64,7 +64,7 @@ describe("several pods and machines", () => {
 
   test("S33 Immutable", async () => {
     await threeScaleSetNodes();
-    h.start({ protectedClientIds: ["zero-test", " CLIENT-identity1"] });
+    h.start({ protectedIdentities: ["zero-test", " CLIENT-identity1"] });
     await h.becomes(assigned(1, 2, 3));
     await h.cluster.delete("pod", "test-pod1");
     await h.cluster.delete("pod", "test-pod2");

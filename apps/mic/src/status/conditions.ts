@@ -2,9 +2,14 @@ import type { Condition } from "@podid/crd-types";
 import type { WrittenStatus } from "./written-status.ts";
 
 /** Types of the conditions that MIC writes; all others on an object are somebody else's. */
-export type ConditionType = "Ready" | "PreAssigned" | "FederatedCredential";
+export type ConditionType = "Ready" | "PreAssigned" | "FederatedCredential" | "AllowedToPods";
 
-const OURS: ReadonlySet<string> = new Set<ConditionType>(["Ready", "PreAssigned", "FederatedCredential"]);
+const OURS: ReadonlySet<string> = new Set<ConditionType>([
+  "Ready",
+  "PreAssigned",
+  "FederatedCredential",
+  "AllowedToPods",
+]);
 
 /** What a condition should say. */
 export interface Verdict {

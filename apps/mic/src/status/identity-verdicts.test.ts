@@ -16,7 +16,7 @@ const MANAGED = { type: 0, resourceID: resourceId("x"), clientID: "c" };
 const FAILURE = { reason: "RefusedByAzure", message: "FailedIdentityOperation: no" } as const;
 
 function told(spec: object, summary: object = {}, more: Partial<IdentityInput> = {}): string[] {
-  const input = { isBound: true, isProtected: false, issuer: undefined, ...more };
+  const input = { isBound: true, protectedAs: undefined, issuer: undefined, ...more };
   return identityVerdicts({
     identity: identity(spec),
     summary: { ...emptySummary("shop/id"), ...summary },
@@ -55,13 +55,20 @@ test.for([
   {
     spec: MANAGED,
     summary: { matched: 1, assigned: 1 },
-    more: { isProtected: true },
+    more: { protectedAs: "c" },
     want: "Ready True NeverDetached: assigned for 1 pods; it is on",
   },
 ])("$want", ({ spec, summary, more, want }) => {
   const [ready, ...others] = told(spec, summary, more);
   expect(ready?.slice(0, want.length)).toBe(want);
-  expect(others.filter((other) => !other.startsWith("FederatedCredential"))).toEqual([]);
+  expect(others.filter((other) => !/^(FederatedCredential|AllowedToPods)/.test(other))).toEqual([]);
+});
+
+test("an identity of the cluster itself: NMI refuses it to pods, whatever its type", () => {
+  for (const spec of [MANAGED, { type: 1, clientID: "c", tenantID: "t", clientPassword: { name: "s" } }])
+    expect(told(spec, {}, { protectedAs: "c" })[1]).toMatch(
+      /^AllowedToPods Unknown NodeIdentity: c is an identity of the cluster itself .*--allow-node-identities/,
+    );
 });
 
 test("what has to be entered in Entra: issuer, audience and subjects", () => {

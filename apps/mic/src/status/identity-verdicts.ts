@@ -8,8 +8,8 @@ export interface IdentityInput {
   readonly summary: BindingSummary;
   /** Whether any AzureIdentityBinding names it. */
   readonly isBound: boolean;
-  /** On the list of identities that are never detached, or MIC's own. */
-  readonly isProtected: boolean;
+  /** The id by which it names an identity of the cluster itself or of the list of immutable ones. */
+  readonly protectedAs: string | undefined;
   /** Of the cluster's ServiceAccount tokens; undefined when MIC does not know it. */
   readonly issuer: string | undefined;
 }
@@ -66,7 +66,7 @@ const PROGRESS: readonly Check[] = [
     assigned < matched ? no("Assigning", `assigned for ${assigned} of ${matched} pods`) : undefined,
 ];
 
-function settled({ identity: { spec }, summary: { matched }, isBound, isProtected }: IdentityInput): Finding {
+function settled({ identity: { spec }, summary: { matched }, isBound, protectedAs }: IdentityInput): Finding {
   const yes = (reason: string, message: string): Finding => ({ status: "True", reason, message });
   const type = spec.type ?? IDENTITY_TYPE.userAssigned;
   if (type === IDENTITY_TYPE.userAssigned && !spec.clientID) {
@@ -77,7 +77,7 @@ function settled({ identity: { spec }, summary: { matched }, isBound, isProtecte
   }
   if (!isBound) return yes("NotBound", "no AzureIdentityBinding of its namespace names it");
   if (matched === 0) return yes("NoPods", "no pod is given it");
-  if (isProtected) {
+  if (protectedAs !== undefined && type === IDENTITY_TYPE.userAssigned) {
     return yes(
       "NeverDetached",
       `assigned for ${matched} pods; it is on MIC's list of identities that are never detached`,
@@ -90,7 +90,18 @@ function settled({ identity: { spec }, summary: { matched }, isBound, isProtecte
 export function identityVerdicts(input: IdentityInput): Verdict[] {
   const found = identityFlaw(input) ?? firstFinding(PROGRESS, input) ?? settled(input);
   const ready: Verdict = { type: "Ready", ...found };
-  return input.identity.spec.type === IDENTITY_TYPE.federated ? [ready, federation(input)] : [ready];
+  const verdicts = input.identity.spec.type === IDENTITY_TYPE.federated ? [ready, federation(input)] : [ready];
+  return input.protectedAs === undefined ? verdicts : [...verdicts, allowedToPods(input.protectedAs)];
+}
+
+/** Which namespaces NMI lets have it, MIC does not know. */
+function allowedToPods(id: string): Verdict {
+  return {
+    type: "AllowedToPods",
+    status: "Unknown",
+    reason: "NodeIdentity",
+    message: `${id} is an identity of the cluster itself (cluster, kubelet or immutable): NMI refuses pods its tokens except in namespaces of --allow-node-identities; use an identity of its own`,
+  };
 }
 
 const MOST_SUBJECTS = 10;

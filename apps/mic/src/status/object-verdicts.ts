@@ -1,3 +1,4 @@
+import type { Protection } from "../groups/protection.ts";
 import type { World } from "../world.ts";
 import type { DefinitionKind } from "../definitions.ts";
 import { bindingVerdicts } from "./binding-verdicts.ts";
@@ -20,8 +21,7 @@ export interface ObjectReport {
 export interface ObjectVerdictsOptions {
   readonly world: World;
   readonly tally: Tally;
-  /** Lower-cased client ids of identities that are never detached. */
-  readonly protectedClientIds: ReadonlySet<string>;
+  readonly protection: Pick<Protection, "named">;
   readonly issuer: () => string | undefined;
 }
 
@@ -57,14 +57,14 @@ export class ObjectVerdicts {
   }
 
   #identityInput(key: string): IdentityInput | undefined {
-    const { world, tally, protectedClientIds, issuer } = this.#o;
+    const { world, tally, protection, issuer } = this.#o;
     const identity = world.definitions.identity(key);
     if (identity === undefined) return undefined;
     return {
       identity,
       summary: tally.ofIdentity(key),
       isBound: world.definitions.isBound(key),
-      isProtected: protectedClientIds.has(identity.spec.clientID?.toLowerCase() ?? ""),
+      protectedAs: protection.named(identity),
       issuer: issuer(),
     };
   }

@@ -4,6 +4,7 @@ import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import { readCrdSupport } from "../crd-support.ts";
 import type { DefinitionKind } from "../definitions.ts";
+import type { Protection } from "../groups/protection.ts";
 import type { World } from "../world.ts";
 import { nextStatus } from "./conditions.ts";
 import type { Verdict } from "./conditions.ts";
@@ -23,8 +24,7 @@ export interface StatusReporterOptions {
   readonly fenced: () => string | undefined;
   /** Log only. */
   readonly dryRun: boolean;
-  /** Client ids of identities that are never detached, in any casing. */
-  readonly protectedClientIds: readonly string[];
+  readonly protection: Pick<Protection, "named">;
   /** Of the cluster's ServiceAccount tokens, if known. */
   readonly issuer?: (() => string | undefined) | undefined;
   readonly timing?: Partial<StatusTiming>;
@@ -51,6 +51,7 @@ const EVENT_REASONS: ReadonlySet<string> = new Set([
   "DuplicateIdentityName",
   "InvalidResourceID",
   "InvalidSpec",
+  "NodeIdentity",
   "NoSuchNodePool",
   "SecretMissing",
   "SelectorCasing",
@@ -83,7 +84,7 @@ export class StatusReporter {
     this.#verdicts = new ObjectVerdicts({
       world,
       tally: this.#tally,
-      protectedClientIds: new Set(options.protectedClientIds.map((id) => id.trim().toLowerCase())),
+      protection: options.protection,
       issuer: options.issuer ?? (() => undefined),
     });
     this.#clients = {
@@ -183,7 +184,7 @@ export class StatusReporter {
 
   #tell(kind: DefinitionKind, id: string, report: ObjectReport, { type, status, reason, message }: Verdict): void {
     const topic = `${id} ${type}`;
-    if (status !== "False" || !EVENT_REASONS.has(reason)) {
+    if (status === "True" || !EVENT_REASONS.has(reason)) {
       this.#told.delete(topic);
       return;
     }

@@ -1,4 +1,4 @@
-import { parseIdentityResourceId } from "@podid/crd-types";
+import { identityIdKey } from "@podid/crd-types";
 import type { Limiter, Refused, SourceOutcome, SourceRequest, TokenSource } from "@podid/imds-proxy";
 import { nameOf } from "./identity-secret.ts";
 
@@ -15,33 +15,42 @@ export interface NodeIdentitiesOptions {
  * any that is attached to the node, so these are refused to pods, except in the namespaces that an administrator lists.
  */
 export class NodeIdentities {
-  readonly #ids: ReadonlySet<string>;
+  readonly #own: ReadonlySet<string>;
+  /** What MIC says, beside what this process was started with. */
+  #told: ReadonlySet<string> = new Set();
+  #stamp = "";
   /** By namespace. */
   readonly #allowed = new Map<string, Set<string>>();
 
   constructor({ identities, allowed }: NodeIdentitiesOptions) {
-    this.#ids = new Set(identities.map(canonical).filter((id) => id !== ""));
+    this.#own = new Set(identities.map(identityIdKey).filter((id) => id !== ""));
     for (const entry of allowed) {
       const slash = entry.indexOf("/");
       const namespace = entry.slice(0, slash).trim();
       const ids = this.#allowed.get(namespace) ?? new Set<string>();
-      this.#allowed.set(namespace, ids.add(canonical(entry.slice(slash + 1))));
+      this.#allowed.set(namespace, ids.add(identityIdKey(entry.slice(slash + 1))));
     }
   }
 
-  get empty(): boolean {
-    return this.#ids.size === 0;
+  /** MIC's list, which replaces the one that it gave before. */
+  told(ids: readonly string[]): void {
+    this.#told = new Set(ids.map(identityIdKey).filter((id) => id !== ""));
+    this.#stamp = [...this.#told].sort().join(" ");
   }
 
-  /** Stands for all that pods of a namespace may have of these; namespaces with the same text may share tokens. */
+  /**
+   * Stands for all that pods of a namespace may have; namespaces with the same text may share tokens. Another list of MIC's is
+   * another text: what was given out by the former one must not come out of the cache.
+   */
   allowance(namespace: string): string {
-    return [...(this.#allowed.get(namespace) ?? [])].sort().join(" ");
+    const allowed = this.#allowed.get(namespace);
+    return allowed === undefined ? this.#stamp : `${[...allowed].sort().join(" ")}\n${this.#stamp}`;
   }
 
   /** @returns why a pod of that namespace may not be this identity */
   refusal({ pod, identity }: SourceRequest, id: string | undefined): Refused | undefined {
-    const key = canonical(id ?? "");
-    if (key === "" || !this.#ids.has(key)) return undefined;
+    const key = identityIdKey(id ?? "");
+    if (key === "" || !(this.#own.has(key) || this.#told.has(key))) return undefined;
     const allowed = this.#allowed.get(pod.namespace);
     if (allowed?.has(key) || allowed?.has("*")) return undefined;
     const message =
@@ -53,7 +62,6 @@ export class NodeIdentities {
 
 /** A source that hands no identity of the cluster to pods: neither one that was asked for by name nor one that answers. */
 export function withoutNodeIdentities(source: TokenSource, nodes: NodeIdentities): TokenSource {
-  if (nodes.empty) return source;
   const named = (request: SourceRequest): Refused | undefined => {
     const { clientID } = request.identity.spec;
     return nodes.refusal(request, clientID) ?? nodes.refusal(request, request.identity.resourceKey);
@@ -75,10 +83,4 @@ export function withoutNodeIdentities(source: TokenSource, nodes: NodeIdentities
     },
     forgetPod: (podUid) => source.forgetPod?.(podUid),
   };
-}
-
-/** Lower-cased, and an ARM id in its one spelling. */
-function canonical(id: string): string {
-  const parsed = parseIdentityResourceId(id.trim());
-  return parsed.ok ? parsed.value.key : id.trim().toLowerCase();
 }

@@ -336,6 +336,27 @@ describe("identities of the node", () => {
     expect(answer.json["error_description"]).toContain("--allow-node-identities=default/");
   });
 
+  test("one that MIC names, while NMI runs and with its token in the cache: 403 from then on", async () => {
+    await node();
+    await harness.identity("id", 1);
+    await harness.binding("b", "id", "s");
+    const { address } = await harness.pod("p", "s");
+    expect((await harness.token(address)).status).toBe(200);
+    const configMap = {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "podid-lifecycle", namespace: "default" },
+    };
+    const data = { phase: "running", nodeIdentities: `other\n${clientId(1).toUpperCase()}` };
+    await harness.client("configMaps").create({ ...configMap, data });
+    await expect.poll(async () => (await harness.token(address)).json["error"]).toBe("node-identity");
+    // Who takes the list away has not said that pods may have them.
+    await harness.client("configMaps").delete("podid-lifecycle", "default");
+    expect((await harness.token(address)).status).toBe(403);
+    await harness.client("configMaps").create({ ...configMap, data: { phase: "running", nodeIdentities: "" } });
+    await expect.poll(async () => (await harness.token(address)).status).toBe(200);
+  });
+
   test("an administrator may allow it to a namespace", async () => {
     await node(cloudConfig(clientId(1)), `--allow-node-identities=default/${clientId(1)}`);
     await harness.identity("id", 1);

@@ -33,6 +33,8 @@ export interface SourcePorts {
 
 /** Every kind of token source, connected. */
 export interface TokenSources {
+  /** Identities that are not for pods. */
+  readonly nodeIdentities: Pick<NodeIdentities, "told">;
   readonly byType: Readonly<Record<IdentityType, TokenSource>>;
   /** Rejects when NMI must not go on: its right to create tokens reaches too far. Otherwise it says nothing. */
   verify(): Promise<void>;
@@ -79,6 +81,7 @@ export function tokenSources(config: SourceConfig, ports: SourcePorts): TokenSou
   const guarded = (source: TokenSource): TokenSource => withoutNodeIdentities(source, nodes);
   const entra = (source: TokenSource): TokenSource => guarded(ports.measured?.(source) ?? source);
   return {
+    nodeIdentities: nodes,
     byType: {
       [IDENTITY_TYPE.userAssigned]: guarded(ports.imds),
       [IDENTITY_TYPE.clientSecret]: entra(new ClientSecretSource({ secret, exchange, auxiliaryTenants })),

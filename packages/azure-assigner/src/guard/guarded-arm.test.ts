@@ -4,14 +4,15 @@ import { ArmError } from "../arm-problem.ts";
 import type { ArmProblem } from "../arm-problem.ts";
 import { identity, scaleSet, virtualMachine } from "../testing/fixtures.ts";
 import { MemoryArm } from "../testing/memory-arm.ts";
+import { GuardMemory } from "./guard-memory.ts";
 import { GuardedArm } from "./guarded-arm.ts";
-import type { GuardedArmOptions } from "./guarded-arm.ts";
+import type { GuardMemoryOptions } from "./guard-memory.ts";
 
 const [SICK, WELL] = [scaleSet("sick"), scaleSet("well")];
 const PATCH = { type: "UserAssigned", userAssignedIdentities: { [identity("a").id]: {} } } as const;
 const DOWN: ArmProblem = { kind: "unavailable", status: 503, code: "ServerBusy", message: "busy" };
 
-function guarded(options: GuardedArmOptions = {}) {
+function guarded(options: GuardMemoryOptions = {}) {
   const arm = new MemoryArm();
   const clock = new JumpingClock();
   return { arm, clock, guard: new GuardedArm(arm, { clock, ...options }) };
@@ -44,6 +45,20 @@ describe("Retry-After", () => {
     expect(await guard.enter(WELL)).toMatchObject({ kind: "refused", problem: { scope: "subscription" } });
     await guard.read(WELL);
   });
+});
+
+test("a successor with the same memory keeps Retry-After, circuits and budget", async () => {
+  const clock = new JumpingClock();
+  const memory = new GuardMemory({ clock, budget: { groupWrites: { burst: 1, perSecond: 1 } } });
+  const arm = new MemoryArm();
+  const first = new GuardedArm(arm, memory);
+  arm.failNext("read", throttled("machine"));
+  await expect(first.read(SICK)).rejects.toThrow("TooManyRequests");
+  await first.enter(WELL);
+  const second = new GuardedArm(arm, memory);
+  await expect(second.read(SICK)).rejects.toThrow("TooManyRequests");
+  expect(await second.enter(WELL, { patient: false })).toEqual({ kind: "later", retryAfterMs: 1000 });
+  expect([arm.reads, second.state.held.machine]).toEqual([0, 1]);
 });
 
 test("Retry-After of a list: it holds lists of the subscription, and no read of one machine", async () => {

@@ -2,21 +2,19 @@ import type { NodeGroup } from "@podid/crd-types";
 import type { Arm, FollowOptions, MachineScope, PatchOptions, TurnOptions, WriteGate, WriteTurn } from "../arm.ts";
 import { ArmError } from "../arm-problem.ts";
 import type { ArmProblem } from "../arm-problem.ts";
-import { elapsedMs, systemClock } from "../clock.ts";
+import { elapsedMs } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import type { ComputeState } from "../compute-state.ts";
 import type { IdentityPatch } from "../plan.ts";
-import { ArmBudget } from "./arm-budget.ts";
-import type { BudgetLimits } from "./arm-budget.ts";
-import { CircuitBreaker, DEFAULT_CIRCUIT } from "./circuit-breaker.ts";
+import type { ArmBudget } from "./arm-budget.ts";
+import { CircuitBreaker } from "./circuit-breaker.ts";
 import type { CircuitLimits, CircuitState } from "./circuit-breaker.ts";
-import { RetryHolds } from "./retry-holds.ts";
+import { GuardMemory } from "./guard-memory.ts";
+import type { GuardMemoryOptions } from "./guard-memory.ts";
+import type { RetryHolds } from "./retry-holds.ts";
 
-export interface GuardedArmOptions {
-  readonly clock?: Clock;
-  readonly budget?: Partial<BudgetLimits>;
-  readonly circuit?: Partial<CircuitLimits>;
-}
+/** Either what another one before it learned, or limits to begin anew with. */
+export type GuardedArmOptions = GuardMemoryOptions | GuardMemory;
 
 /** For metrics. */
 export interface GuardState {
@@ -40,14 +38,17 @@ export class GuardedArm implements Arm, WriteGate {
   readonly #clock: Clock;
   readonly #budget: ArmBudget;
   readonly #circuit: CircuitLimits;
-  readonly #holds = new RetryHolds();
-  readonly #breakers = new Map<string, CircuitBreaker>();
+  readonly #holds: RetryHolds;
+  readonly #breakers: Map<string, CircuitBreaker>;
 
-  constructor(arm: Arm, { clock = systemClock, budget = {}, circuit = {} }: GuardedArmOptions = {}) {
+  constructor(arm: Arm, options: GuardedArmOptions = {}) {
+    const memory = options instanceof GuardMemory ? options : new GuardMemory(options);
     this.#arm = arm;
-    this.#clock = clock;
-    this.#budget = new ArmBudget(budget, clock);
-    this.#circuit = { ...DEFAULT_CIRCUIT, ...circuit };
+    this.#clock = memory.clock;
+    this.#budget = memory.budget;
+    this.#circuit = memory.circuit;
+    this.#holds = memory.holds;
+    this.#breakers = memory.breakers;
   }
 
   get state(): GuardState {
