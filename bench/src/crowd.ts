@@ -2,6 +2,8 @@ import { API_VERSION } from "@podid/crd-types";
 import type { Cluster } from "@podid/e2e/cluster";
 import { clientIdOf, identityResourceId } from "@podid/e2e/cluster";
 import { ResourceClient, RESOURCES } from "@podid/kube";
+import { inParallel } from "./in-parallel.ts";
+import { podSpec, podStatus } from "./pod-object.ts";
 
 export interface CrowdSize {
   readonly scaleSets: number;
@@ -51,7 +53,7 @@ export class Crowd {
     });
     await control.addAzureFault({ match: { service: "arm", method: "PATCH" }, delayMs: 100, operationMs: 500 });
     const nodes = new ResourceClient(this.#cluster.transport, RESOURCES.nodes);
-    await inParallel(this.nodes.length, async (at) => {
+    await inParallel(this.nodes.length, IN_FLIGHT, async (at) => {
       const name = this.nodes[at] ?? "";
       const { scaleSet, instance } = this.#machine(at);
       const providerID = `azure://${group}/providers/Microsoft.Compute/virtualMachineScaleSets/${scaleSet}/virtualMachines/${instance}`;
@@ -60,7 +62,7 @@ export class Crowd {
   }
 
   createIdentities(): Promise<void> {
-    return inParallel(this.#size.identities, async (at) => {
+    return inParallel(this.#size.identities, IN_FLIGHT, async (at) => {
       const name = identityName(at);
       await this.#cluster.identities.create({
         apiVersion: API_VERSION,
@@ -73,7 +75,7 @@ export class Crowd {
 
   /** From here on there is work for MIC. */
   createBindings(): Promise<void> {
-    return inParallel(this.#size.identities, async (at) => {
+    return inParallel(this.#size.identities, IN_FLIGHT, async (at) => {
       const name = identityName(at);
       await this.#cluster.bindings.create({
         apiVersion: API_VERSION,
@@ -86,22 +88,27 @@ export class Crowd {
 
   /** All running, as kubelets would report them: two requests each. */
   createPods(): Promise<void> {
-    return inParallel(this.pods, (at) => this.createPod(at));
+    return inParallel(this.pods, IN_FLIGHT, (at) => this.createPod(at));
   }
 
   /** Also beyond the crowd's number. Pods of one identity are neighbours, so that a node has several identities. */
   async createPod(at: number): Promise<void> {
     const { pods } = this.#cluster;
     const name = `crowd-${at}`;
-    await pods.create(
-      podOf(
-        name,
-        this.selector(Math.floor(at / (this.pods / this.#size.identities))),
-        this.nodes[at % this.nodes.length] ?? "",
-      ),
-    );
+    const identity = this.selector(Math.floor(at / (this.pods / this.#size.identities)));
+    const labels = { app: identity, aadpodidbinding: identity, "pod-template-hash": "7d4b9c6f58" };
+    await pods.create({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, namespace: NAMESPACE, labels },
+      spec: podSpec(this.nodes[at % this.nodes.length] ?? ""),
+    });
     const podIP = `10.${128 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}`;
-    await pods.patch(name, NAMESPACE, { type: "merge", subresource: "status", body: { status: statusOf(podIP) } });
+    await pods.patch(name, NAMESPACE, {
+      type: "merge",
+      subresource: "status",
+      body: { status: podStatus(podIP, new Date().toISOString().replace(/\.\d+Z$/, "Z")) },
+    });
   }
 
   /** Which label value gives a pod one of the identities. */
@@ -121,64 +128,4 @@ function scaleSetName(at: number): string {
 
 function identityName(at: number): string {
   return `crowd-${String(at).padStart(3, "0")}`;
-}
-
-function podOf(name: string, identity: string, nodeName: string) {
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: {
-      name,
-      namespace: NAMESPACE,
-      labels: { app: identity, aadpodidbinding: identity, "pod-template-hash": "7d4b9c6f58" },
-    },
-    spec: {
-      nodeName,
-      containers: [
-        {
-          name: "main",
-          image: "registry.example/app:1.2.3",
-          ports: [{ containerPort: 8080 }],
-          env: ["REGION", "LOG_LEVEL", "QUEUE"].map((variable) => ({ name: variable, value: `value of ${variable}` })),
-          resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "256Mi" } },
-          readinessProbe: { httpGet: { path: "/readyz", port: 8080 } },
-        },
-      ],
-    },
-  };
-}
-
-function statusOf(podIP: string) {
-  const startedAt = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-  return {
-    phase: "Running",
-    podIP,
-    podIPs: [{ ip: podIP }],
-    startTime: startedAt,
-    conditions: ["Initialized", "Ready", "ContainersReady", "PodScheduled"].map((type) => ({
-      type,
-      status: "True",
-      lastTransitionTime: startedAt,
-    })),
-    containerStatuses: [
-      {
-        name: "main",
-        image: "registry.example/app:1.2.3",
-        imageID: `registry.example/app@sha256:${"0".repeat(64)}`,
-        containerID: `containerd://${"0".repeat(64)}`,
-        ready: true,
-        started: true,
-        restartCount: 0,
-        state: { running: { startedAt } },
-      },
-    ],
-  };
-}
-
-async function inParallel(count: number, make: (at: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < count) await make(next++);
-  };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
 }

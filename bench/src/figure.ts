@@ -3,24 +3,68 @@ export interface Figure {
   /** Stable, kebab-case. */
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "s" | "bytes" | "requests/s" | "requests" | "events" | "objects";
-  /** The same measurement of what `name` is compared with, in the same unit; see the suite. `null`: nothing to compare with. */
+  readonly unit: Unit;
+  /** The same measurement of what `name` is compared with, in the same unit. `null`: nothing to compare with. */
   readonly baseline: number | null;
+  /** What that is. */
+  readonly against: string | null;
   /** `value / baseline`. */
   readonly ratio: number | null;
+  /** What the figure has to keep to; `null`: it is only observed. */
+  readonly limit: Limit | null;
+  /** Whether it does, in this run. */
+  readonly met: boolean | null;
+}
+
+export type Unit =
+  | "ms"
+  | "s"
+  | "s/min"
+  | "bytes"
+  | "requests/s"
+  | "requests"
+  | "writes"
+  | "errors"
+  | "events"
+  | "objects";
+
+export interface Limit {
+  readonly of: "value" | "ratio";
+  readonly most?: number;
+  readonly least?: number;
 }
 
 /** Makes the figures of one area. Suites run one after another in one process. */
-export type Suite = () => Promise<readonly Figure[]> | readonly Figure[];
+export type Suite = (options: SuiteOptions) => Promise<readonly Figure[]> | readonly Figure[];
 
-export function figure(name: string, unit: Figure["unit"], value: number, baseline: number | null = null): Figure {
+export interface SuiteOptions {
+  /** Folder for drawings; none are made without. */
+  readonly plots?: string | undefined;
+}
+
+export interface Comparison {
+  readonly baseline?: number;
+  readonly against?: string;
+  readonly limit?: Limit;
+}
+
+export function figure(name: string, unit: Unit, value: number, comparison: Comparison = {}): Figure {
+  const { baseline = null, against = null, limit = null } = comparison;
+  const ratio = baseline === null ? null : value / baseline;
   return {
     name,
     value: rounded(value),
     unit,
     baseline: rounded(baseline),
-    ratio: rounded(baseline === null ? null : value / baseline),
+    against,
+    ratio: rounded(ratio),
+    limit,
+    met: limit === null ? null : isMet(limit, limit.of === "ratio" ? ratio : value),
   };
+}
+
+function isMet({ most = Infinity, least = -Infinity }: Limit, measured: number | null): boolean {
+  return measured !== null && measured <= most && measured >= least;
 }
 
 /** Four significant digits: more would be noise. */

@@ -21,10 +21,23 @@ export async function loadedFigures(bareBundle: string): Promise<readonly Figure
     { env: isolation.env, maxBuffer: 2 ** 26, timeout: 900_000 },
   );
   const { nmi, bare, requests } = JSON.parse(stdout) as FullNode;
+  const against = "bare node:http with the same flags and tokens";
+  const limit = { of: "ratio", most: 1.3 } as const;
   return [
-    figure("nmi-memory-full-idle", "bytes", nmi.idle.residentBytes, bare.idle.residentBytes),
-    figure("nmi-memory-loaded", "bytes", nmi.loaded.residentBytes, bare.loaded.residentBytes),
-    figure("nmi-memory-loaded-anonymous", "bytes", nmi.loaded.anonymousBytes, bare.loaded.anonymousBytes),
+    figure("nmi-memory-idle", "bytes", nmi.idle.residentBytes, { baseline: bare.idle.residentBytes, against, limit }),
+    figure("nmi-memory-idle-anonymous", "bytes", nmi.idle.anonymousBytes, {
+      baseline: bare.idle.anonymousBytes,
+      against,
+    }),
+    figure("nmi-memory-loaded", "bytes", nmi.loaded.residentBytes, {
+      baseline: bare.loaded.residentBytes,
+      against,
+      limit,
+    }),
+    figure("nmi-memory-loaded-anonymous", "bytes", nmi.loaded.anonymousBytes, {
+      baseline: bare.loaded.anonymousBytes,
+      against,
+    }),
     figure("nmi-memory-loaded-requests", "requests", requests),
   ];
 }

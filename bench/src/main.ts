@@ -1,34 +1,50 @@
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import type { Figure, Suite } from "./figure.ts";
-
-/** Suites by name, loaded when they run: one that was not asked for costs nothing. */
-const suites: Readonly<Record<string, () => Promise<Suite>>> = {
-  match: async () => (await import("./match.ts")).matchFigures,
-  nmi: async () => (await import("./nmi.ts")).nmiFigures,
-  scale: async () => (await import("./scale.ts")).scaleFigures,
-  demo: async () => (await import("./demo.ts")).demoFigures,
-};
+import type { Figure, Limit } from "./figure.ts";
+import { SUITES, suitesNamed } from "./suites.ts";
 
 const { values, positionals } = parseArgs({
-  options: { json: { type: "boolean", default: false } },
+  options: { json: { type: "boolean", default: false }, plots: { type: "string" } },
   allowPositionals: true,
 });
-const unknown = positionals.filter((name) => !(name in suites));
+const { suites, unknown } = suitesNamed(positionals);
 if (unknown.length > 0) {
-  process.stderr.write(`no suite named ${unknown.join(", ")}; there are ${Object.keys(suites).join(", ")}\n`);
+  const known = SUITES.flatMap(({ name, figures }) => [name, ...figures.filter((figure) => figure !== name)]);
+  process.stderr.write(`no suite or figure named ${unknown.join(", ")}; there are ${known.join(", ")}\n`);
   process.exit(2);
 }
 
 const print = (line: string): boolean => process.stdout.write(`${line}\n`);
+const failed: string[] = [];
 
-if (!values.json) print(row("figure", "value", "unit", "baseline", "ratio"));
-for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
-  const suite = await suites[name]?.();
-  for (const figure of (await suite?.()) ?? []) print(values.json ? JSON.stringify(figure) : told(figure));
+if (!values.json) print(row("figure", "value", "unit", "baseline", "ratio", "limit"));
+for (const { name, load } of suites) {
+  const started = performance.now();
+  try {
+    const suite = await load();
+    for (const figure of await suite({ plots: values.plots }))
+      print(values.json ? JSON.stringify(figure) : told(figure));
+  } catch (error) {
+    // The other suites' figures are worth having all the same.
+    process.stderr.write(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    failed.push(name);
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  process.stderr.write(`${name}: ${seconds} s; load average ${loadavg()[0]?.toFixed(1)}\n`);
+}
+if (failed.length > 0) process.stderr.write(`failed: ${failed.join(", ")}\n`);
+process.exit(failed.length > 0 ? 1 : 0);
+
+function told({ name, value, unit, baseline, against, ratio, limit, met }: Figure): string {
+  const cells = [String(value), unit, String(baseline ?? "-"), String(ratio ?? "-"), limitText(limit, met)];
+  return row(name, ...cells) + (against === null ? "" : `  baseline: ${against}`);
 }
 
-function told({ name, value, unit, baseline, ratio }: Figure): string {
-  return row(name, String(value), unit, String(baseline ?? "-"), String(ratio ?? "-"));
+function limitText(limit: Limit | null, met: boolean | null): string {
+  if (limit === null) return "-";
+  const { of, most, least } = limit;
+  const bound = most === undefined ? `≥ ${least}` : `≤ ${most}`;
+  return `${of} ${bound}${met === true ? "" : " MISSED"}`;
 }
 
 function row(name: string, ...cells: readonly string[]): string {

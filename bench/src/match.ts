@@ -4,10 +4,12 @@ import { figure } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 import { medianMs, retainedBytes } from "./timing.ts";
 
-const PODS = 10_000;
-const BINDINGS = 500;
+const PODS = 150_000;
+const BINDINGS = 2_000;
 const NAMESPACES = 50;
-const RUNS = 15;
+/** Pods of the first binding; the others share the rest evenly. */
+const LARGEST = 1_000;
+const RUNS = 5;
 
 interface Cluster {
   readonly pods: readonly PodRecord[];
@@ -16,23 +18,29 @@ interface Cluster {
 }
 
 /**
- * Matching for 10 000 pods and 500 bindings, each with an identity of its own and 20 pods.
+ * Matching for 150 000 labelled pods and 2 000 bindings, each with an identity of its own.
  * - `match-full`: everything at once, against comparing every pod with every binding as aad-pod-identity does.
- * - `match-incremental`: one event of a mix (pod added, relabelled and deleted, binding and identity edited), against `match-full`.
+ * - `match-pod-event`: a pod added, relabelled and deleted, per event, against `match-full`.
+ * - `match-binding-event`: a binding of 1 000 pods that comes and goes, per event, against `match-full`.
  * - `match-pod-bytes`: heap per pod with records and matcher as MIC holds them, against the records alone with all of their labels.
  */
 export function matchFigures(): readonly Figure[] {
   const cluster = makeCluster();
   const expected = match(cluster).assignments.length;
   const full = medianMs(RUNS, () => match(cluster));
-  const compared = medianMs(RUNS, () => everyPodWithEveryBinding(cluster));
-  const incremental = incrementalMs(cluster);
+  const compared = medianMs(1, () => everyPodWithEveryBinding(cluster));
   if (expected !== PODS || everyPodWithEveryBinding(cluster) !== expected)
     throw new Error("the bench's own matching is wrong");
+  const matcher = filled(cluster);
+  const events = { baseline: full, against: "match-full" };
   return [
-    figure("match-full", "ms", full, compared),
-    figure("match-incremental", "ms", incremental, full),
-    figure("match-pod-bytes", "bytes", podBytes(cluster), recordBytes()),
+    figure("match-full", "ms", full, { baseline: compared, against: "every pod with every binding" }),
+    figure("match-pod-event", "ms", podEventMs(matcher), events),
+    figure("match-binding-event", "ms", bindingEventMs(matcher, cluster), events),
+    figure("match-pod-bytes", "bytes", podBytes(cluster), {
+      baseline: recordBytes(),
+      against: "records with all labels, without a matcher",
+    }),
   ];
 }
 
@@ -60,25 +68,30 @@ function makeCluster(): Cluster {
 }
 
 /** A pod as the API shows it, in what matters here; parsed from text, as it is in reality. */
-function podObject(i: number, label = `app-${i % BINDINGS}`): unknown {
+function podObject(i: number, label = `app-${appOf(i)}`): unknown {
   const labels = {
     aadpodidbinding: label,
     app: label,
-    "pod-template-hash": `5d4f8c7b9${i % BINDINGS}`,
+    "pod-template-hash": `5d4f8c7b9${appOf(i)}`,
     "app.kubernetes.io/managed-by": "Helm",
   };
   return JSON.parse(
     JSON.stringify({
       metadata: {
         name: `app-${i}`,
-        namespace: `team-${i % NAMESPACES}`,
+        namespace: `team-${appOf(i) % NAMESPACES}`,
         uid: `00000000-0000-0000-0000-${String(i).padStart(12, "0")}`,
         labels,
       },
-      spec: { nodeName: `aks-nodepool1-12345678-vmss${i % 200}`, serviceAccountName: "default" },
-      status: { phase: "Running", podIP: `10.0.${i >> 8}.${i & 255}` },
+      spec: { nodeName: `aks-nodepool1-12345678-vmss${i % 5_000}`, serviceAccountName: "default" },
+      status: { phase: "Running", podIP: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}` },
     }),
   );
+}
+
+/** Also beyond the cluster's pods. */
+function appOf(pod: number): number {
+  return pod < LARGEST ? 0 : 1 + (pod % (BINDINGS - 1));
 }
 
 function everyPodWithEveryBinding({ pods, bindings, identities }: Cluster): number {
@@ -100,36 +113,37 @@ function filled({ pods, bindings, identities }: Cluster, matcher = new Matcher()
   return matcher;
 }
 
-const EVENTS_PER_TURN = 6;
 const TURNS = 500;
 
 /** Milliseconds per event. Every turn ends where it began, so that runs can be repeated. */
-function incrementalMs(cluster: Cluster): number {
-  const matcher = filled(cluster);
-  const fresh = Array.from({ length: TURNS }, (_, i) => need(podRecord(podObject(PODS + i))));
-  const moved = Array.from({ length: TURNS }, (_, i) =>
-    need(podRecord(podObject(PODS + i, `app-${(i * 7) % BINDINGS}`))),
-  );
-  let version = 1;
+function podEventMs(matcher: Matcher): number {
+  const records = Array.from({ length: TURNS }, (_, i) => ({
+    fresh: need(podRecord(podObject(PODS + i))),
+    moved: need(podRecord(podObject(PODS + i, `app-${(i * 7) % BINDINGS}`))),
+  }));
   const run = (): void => {
-    for (let i = 0; i < TURNS; i += 1) {
-      const [pod, other, identity, binding] = [
-        fresh[i],
-        moved[i],
-        cluster.identities[i % BINDINGS],
-        cluster.bindings[(i * 3) % BINDINGS],
-      ];
-      if (!pod || !other || !identity || !binding) throw new Error("no such object");
-      version += 1;
-      matcher.upsertPod(pod);
-      matcher.upsertPod(other);
-      matcher.deletePod(pod.uid);
-      matcher.upsertIdentity({ ...identity, fingerprint: `${identity.fingerprint}${version}` });
-      matcher.upsertBinding({ ...binding, resourceVersion: String(version) });
-      matcher.upsertIdentity(identity);
+    for (const { fresh, moved } of records) {
+      matcher.upsertPod(fresh);
+      matcher.upsertPod(moved);
+      matcher.deletePod(fresh.uid);
     }
   };
-  return medianMs(RUNS, run) / (TURNS * EVENTS_PER_TURN);
+  return medianMs(RUNS, run) / (TURNS * 3);
+}
+
+function bindingEventMs(matcher: Matcher, { bindings: [largest] }: Cluster): number {
+  if (largest === undefined) throw new Error("there is no binding");
+  const { namespace, name } = largest;
+  if (matcher.deleteBinding(namespace, name).removed.length !== LARGEST) throw new Error("the binding has other pods");
+  matcher.upsertBinding(largest);
+  const turns = 20;
+  const run = (): void => {
+    for (let turn = 0; turn < turns; turn += 1) {
+      matcher.deleteBinding(namespace, name);
+      matcher.upsertBinding(largest);
+    }
+  };
+  return medianMs(RUNS, run) / (turns * 2);
 }
 
 function podBytes({ bindings, identities }: Cluster): number {

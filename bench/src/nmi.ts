@@ -11,6 +11,7 @@ import { requestFigures } from "./requests.ts";
 import type { Sample } from "./start-and-memory.ts";
 
 const TIMES = 5;
+const BARE_HTTP = "bare node:http";
 
 /** NMI as shipped, on a node of the sandbox, beside bare servers on the same node in the same run. */
 export async function nmiFigures(): Promise<readonly Figure[]> {
@@ -69,9 +70,16 @@ export async function nmiFigures(): Promise<readonly Figure[]> {
     if (nmi === undefined || fastify === undefined || http === undefined) throw new Error("nothing was measured");
     return [
       ...requests,
-      figure("nmi-start", "ms", nmi.milliseconds, fastify.milliseconds),
-      figure("nmi-memory-idle", "bytes", nmi.residentBytes, http.residentBytes),
-      figure("nmi-memory-idle-anonymous", "bytes", nmi.anonymousBytes, http.anonymousBytes),
+      figure("nmi-start", "ms", nmi.milliseconds, {
+        baseline: fastify.milliseconds,
+        against: "bare Fastify, bundled",
+        limit: { of: "ratio", most: 2 },
+      }),
+      figure("nmi-memory-start", "bytes", nmi.residentBytes, { baseline: http.residentBytes, against: BARE_HTTP }),
+      figure("nmi-memory-start-anonymous", "bytes", nmi.anonymousBytes, {
+        baseline: http.anonymousBytes,
+        against: BARE_HTTP,
+      }),
       ...(await loadedFigures(await bundleBare("bare-tokens"))),
       figure("nmi-bundle", "bytes", statSync(await bundleApp("nmi")).size),
     ];

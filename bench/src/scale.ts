@@ -1,7 +1,7 @@
 import { Cluster } from "@podid/e2e/cluster";
 import { API_SERVER } from "@podid/e2e/api-server";
 import { until } from "@podid/e2e/until";
-import { Reflector, RESOURCES } from "@podid/kube";
+import { AssignedWatch } from "./assigned-watch.ts";
 import { Crowd } from "./crowd.ts";
 import type { CrowdSize } from "./crowd.ts";
 import { figure } from "./figure.ts";
@@ -21,6 +21,7 @@ const REAL_PODS = 5;
 const LATER_PODS = 10;
 const CONVERGE_TIMEOUT_MS = 600_000;
 const SETTLE_MS = 5_000;
+const UNSELECTED = "the same watches without their selectors";
 
 const LISTED: ReadonlySet<string> = new Set([
   "pods",
@@ -33,7 +34,7 @@ const LISTED: ReadonlySet<string> = new Set([
 ]);
 
 /** MIC and one NMI, as shipped, with a cluster that is large to the API server: most nodes and pods are objects alone. */
-export async function scaleFigures(size: CrowdSize = SIZE): Promise<readonly Figure[]> {
+export async function scaleFigures(): Promise<readonly Figure[]> {
   process.stderr.write(
     API_SERVER === "real"
       ? "scale: on kube-apiserver and etcd of KUBEBUILDER_ASSETS\n"
@@ -41,7 +42,7 @@ export async function scaleFigures(size: CrowdSize = SIZE): Promise<readonly Fig
   );
   const cluster = await Cluster.start();
   try {
-    return await measure(cluster, new Crowd(cluster, size));
+    return await measure(cluster, new Crowd(cluster, SIZE));
   } finally {
     await cluster.stop();
   }
@@ -68,11 +69,11 @@ async function measure(cluster: Cluster, crowd: Crowd): Promise<Figure[]> {
   await crowd.createPods();
   const created = performance.now() - creation;
 
-  const assigned = new Assigned(cluster);
+  const assigned = new AssignedWatch(cluster.transport);
   await assigned.ready();
   const start = Date.now();
   await crowd.createBindings();
-  await assigned.until(crowd.pods + REAL_PODS);
+  await assigned.until(crowd.pods + REAL_PODS, CONVERGE_TIMEOUT_MS);
   const end = Date.now();
   await pause(SETTLE_MS);
   own.stop();
@@ -86,7 +87,7 @@ async function measure(cluster: Cluster, crowd: Crowd): Promise<Figure[]> {
   for (let at = 0; at < LATER_PODS; at++) {
     const before = performance.now();
     await crowd.createPod(crowd.pods + at);
-    await assigned.until(crowd.pods + REAL_PODS + at + 1);
+    await assigned.until(crowd.pods + REAL_PODS + at + 1, CONVERGE_TIMEOUT_MS);
     later.push(performance.now() - before);
   }
   const lists = API_SERVER === "real" ? await listsAtStart(cluster, nmi) : [];
@@ -94,66 +95,30 @@ async function measure(cluster: Cluster, crowd: Crowd): Promise<Figure[]> {
 
   const took = end - start;
   return [
-    figure("scale-converge", "s", took / 1000, created / 1000),
-    figure("scale-converge-per-pod", "ms", took / crowd.pods, created / crowd.pods),
+    figure("scale-converge", "s", took / 1000, { baseline: created / 1000, against: "creating the pods" }),
+    figure("scale-converge-per-pod", "ms", took / crowd.pods, {
+      baseline: created / crowd.pods,
+      against: "creating a pod",
+    }),
     figure("scale-one-more-pod", "ms", medianOf(later)),
     ...requests,
-    figure("scale-nmi-watch-events", "events", own.events, all.events),
-    figure("scale-nmi-watch-bytes", "bytes", own.bytes, all.bytes),
+    figure("scale-nmi-watch-events", "events", own.events, { baseline: all.events, against: UNSELECTED }),
+    figure("scale-nmi-watch-bytes", "bytes", own.bytes, { baseline: all.bytes, against: UNSELECTED }),
     ...everyone.flatMap((name) => {
       const label = name === nmi ? "nmi" : name;
+      const before = of(idle, name);
+      const after = of(full, name);
+      const against = "before the crowd came";
       return [
-        figure(`scale-${label}-memory`, "bytes", of(full, name).residentBytes, of(idle, name).residentBytes),
-        figure(
-          `scale-${label}-memory-anonymous`,
-          "bytes",
-          of(full, name).anonymousBytes,
-          of(idle, name).anonymousBytes,
-        ),
+        figure(`scale-${label}-memory`, "bytes", after.residentBytes, { baseline: before.residentBytes, against }),
+        figure(`scale-${label}-memory-anonymous`, "bytes", after.anonymousBytes, {
+          baseline: before.anonymousBytes,
+          against,
+        }),
       ];
     }),
     ...lists,
   ];
-}
-
-/** Follows how many AzureAssignedIdentities are in Assigned. */
-class Assigned {
-  readonly #reflector: Reflector<string>;
-  #count = 0;
-
-  constructor({ transport }: Cluster) {
-    this.#reflector = new Reflector<string>({
-      transport,
-      resource: RESOURCES.azureAssignedIdentities,
-      useWatchList: true,
-      project: (object) => (object["status"] as { status?: string } | undefined)?.status ?? "",
-    });
-    this.#reflector.subscribe({
-      upsert: (_key, status, previous) => {
-        this.#count += Number(status === "Assigned") - Number(previous === "Assigned");
-      },
-      delete: (_key, status) => {
-        this.#count -= Number(status === "Assigned");
-      },
-    });
-    this.#reflector.start();
-  }
-
-  ready(): Promise<void> {
-    return this.#reflector.whenSynced();
-  }
-
-  until(count: number): Promise<true> {
-    return until(
-      `${count} pods have their identities`,
-      () => (this.#count >= count ? Promise.resolve(true) : Promise.reject(new Error(`${this.#count} have`))),
-      CONVERGE_TIMEOUT_MS,
-    );
-  }
-
-  stop(): Promise<void> {
-    return this.#reflector.stop();
-  }
 }
 
 /** The watches with which the NMI of a node began, each once. */
