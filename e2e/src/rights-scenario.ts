@@ -200,6 +200,8 @@ export class RightsScenario {
     await cluster.identity({ namespace, name: second, clientID, resourceID: resourceId(name), selector: name });
     await attached();
     const bindings = cluster.of(RESOURCES.azureIdentityBindings);
+    // Events of a former pod of this name, which the other mode told of, say nothing.
+    const { uid } = (await cluster.of(RESOURCES.pods).get(name, namespace)).metadata;
     const turns = [
       { weight: 1, used: second, count: 1 },
       { weight: 0, used: name, count: 1 },
@@ -213,6 +215,7 @@ export class RightsScenario {
         return items.some(
           (event) =>
             event["reason"] === "AmbiguousIdentity" &&
+            (event["involvedObject"] as { readonly uid?: string } | undefined)?.uid === uid &&
             String(event["message"]).includes(`AzureIdentity ${namespace}/${used} was used`) &&
             Number(event["count"]) >= count,
         );
