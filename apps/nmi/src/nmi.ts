@@ -26,6 +26,7 @@ import type { Lock } from "./hand-over/node-lock.ts";
 import { Presence } from "./hand-over/presence.ts";
 import { openProbeSocket } from "./hand-over/probe-socket.ts";
 import { openHostTokens } from "./host-tokens.ts";
+import { LogLimiter } from "./log-limiter.ts";
 import { NmiMetrics } from "./metrics.ts";
 import { mayCall, nodePod } from "./node-pod.ts";
 import type { NodePod } from "./node-pod.ts";
@@ -83,7 +84,13 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
   const metadataLimiter = new FairLimiter({ clock, ratePerSecond: METADATA_RATE, concurrency: METADATA_CONCURRENCY });
   const forwarder = new ImdsForwarder({ client, tokenLimiter, metadataLimiter });
   const broker = new TokenBroker({ clock, random, limiter: tokenLimiter, cache: config.tokenCache });
-  const doors = new HttpDoors();
+  const crowded = new LogLimiter({ monotonicMs: () => clock.monotonicMs(), perKey: 1, windowMs: 60_000 });
+  const doors = new HttpDoors({
+    refused: (address) => {
+      const unsaid = crowded.admit(address);
+      if (unsaid !== undefined) log.warn({ address, unsaid }, "refused a connection: its address has too many already");
+    },
+  });
   const records =
     config.cniCacheDir === undefined
       ? undefined

@@ -11,10 +11,21 @@ export interface HttpDoorOptions {
 }
 
 const MAX_CONNECTIONS = 16_384;
+/** Far more than one pod's SDKs open, and few enough that no pod takes the places of all others, or NMI's memory. */
+const MAX_PER_ADDRESS = 1_024;
 
 /** Opens doors for pods' requests, and knows who has come through them. */
 export class HttpDoors {
   readonly #connections = new Set<Socket>();
+  readonly #byAddress = new Map<string, number>();
+  readonly #perAddress: number;
+  readonly #refused: (address: string) => void;
+
+  /** @param o.refused told of every connection that is ended at once, because its address has too many */
+  constructor(o: { readonly perAddress?: number; readonly refused?: (address: string) => void } = {}) {
+    this.#perAddress = o.perAddress ?? MAX_PER_ADDRESS;
+    this.#refused = o.refused ?? (() => undefined);
+  }
 
   /** @throws an error with code EADDRINUSE when the port is taken */
   async open({ host, port, proxy }: HttpDoorOptions): Promise<Door> {
@@ -23,12 +34,21 @@ export class HttpDoors {
     const app = Fastify(imdsServerOptions());
     await app.register(imdsProxy, { ...proxy, closing: () => retired });
     app.server.maxConnections = MAX_CONNECTIONS;
-    app.server.on("connection", (socket: Socket) => {
+    app.server.prependListener("connection", (socket: Socket) => {
+      const address = normalizeAddress(socket.remoteAddress ?? "");
+      const others = this.#byAddress.get(address) ?? 0;
+      if (others >= this.#perAddress) {
+        socket.resetAndDestroy();
+        this.#refused(address);
+        return;
+      }
+      this.#byAddress.set(address, others + 1);
       own.add(socket);
       this.#connections.add(socket);
       socket.once("close", () => {
         own.delete(socket);
         this.#connections.delete(socket);
+        this.#left(address);
       });
     });
     try {
@@ -44,6 +64,12 @@ export class HttpDoors {
       connections: () => own.size,
       close: () => app.close(),
     };
+  }
+
+  #left(address: string): void {
+    const others = (this.#byAddress.get(address) ?? 0) - 1;
+    if (others > 0) this.#byAddress.set(address, others);
+    else this.#byAddress.delete(address);
   }
 
   /** Ends the connections from that address: it belongs to another pod now. */
