@@ -4,7 +4,6 @@ import { Reflector, RESOURCES } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
 import { BINDING_LABEL } from "@podid/crd-types";
-import { assignedRecord } from "./assigned/record.ts";
 import type { AssignedRecord } from "./assigned/record.ts";
 import { nodeRecord } from "./groups/node-record.ts";
 import type { NodeRecord } from "./groups/node-record.ts";
@@ -55,7 +54,7 @@ export class Caches {
     const assigned = new Reflector<AssignedRecord>({
       ...common,
       resource: RESOURCES.azureAssignedIdentities,
-      project: assignedRecord,
+      project: world.assigned.read,
     });
     const exceptions = new Reflector<ExceptionRecord>({
       ...common,

@@ -2,7 +2,6 @@ import type { NodeGroup } from "@podid/crd-types";
 import { KubeError, listInto, ResourceClient, RESOURCES } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
-import { assignedRecord } from "./assigned/record.ts";
 import type { ConfigMapLedgers } from "./groups/config-map-ledgers.ts";
 import { pause } from "./pause.ts";
 import type { World } from "./world.ts";
@@ -10,7 +9,7 @@ import type { World } from "./world.ts";
 export interface StoredStateOptions {
   readonly transport: KubeTransport;
   readonly ledgers: Pick<ConfigMapLedgers, "reload">;
-  readonly world: Pick<World, "listedAssigned">;
+  readonly world: Pick<World, "assigned" | "listedAssigned">;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -48,7 +47,7 @@ async function readAssigned({ transport, world }: StoredStateOptions, signal: Ab
     signal,
     begin: () => {},
     onObject: (object) => {
-      const record = assignedRecord(object);
+      const record = world.assigned.read(object);
       if (record !== undefined) world.listedAssigned(record);
     },
   });

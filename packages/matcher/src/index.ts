@@ -11,6 +11,7 @@ export type { MatcherOptions } from "./matcher.ts";
 export { bindingRecord, exceptionRecord, identityRecord } from "./object-records.ts";
 export { createPodProjector, podRecord } from "./pod-record.ts";
 export type { PodProjectionOptions } from "./pod-record.ts";
+export { createPool } from "./pool.ts";
 export type { Assignment, BindingRecord, ExceptionRecord, IdentityGate, IdentityRecord, PodRecord } from "./records.ts";
 export { select } from "./select.ts";
 export type { Candidate, IdentityRequest, Selection } from "./select.ts";

@@ -1,6 +1,7 @@
 import { READINESS_GATE } from "@podid/crd-types";
 import { isObject, objectAt, stringAt, stringMembers } from "./json.ts";
 import type { JsonObject } from "./json.ts";
+import { createPool } from "./pool.ts";
 import type { IdentityGate, PodRecord } from "./records.ts";
 
 export interface PodProjectionOptions {
@@ -131,22 +132,4 @@ function addressesOf(status: JsonObject | undefined): readonly string[] {
   if (addresses.length > 0) return addresses;
   const single = stringAt(status, "podIP");
   return single ? [single] : NO_ADDRESSES;
-}
-
-const MOST_POOLED = 20_000;
-
-/**
- * Gives what was made for equal keys back as one. Label values of Deployments never end, so a pool forgets everything when it is
- * full: that costs sharing, not correctness.
- */
-function createPool<T>(): (key: string, make: () => T) => T {
-  const known = new Map<string, T>();
-  return (key, make) => {
-    const same = known.get(key);
-    if (same !== undefined) return same;
-    if (known.size >= MOST_POOLED) known.clear();
-    const made = make();
-    known.set(key, made);
-    return made;
-  };
 }

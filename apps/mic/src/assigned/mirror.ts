@@ -1,4 +1,4 @@
-import { assignedRecord } from "./record.ts";
+import { createAssignedProjector } from "./record.ts";
 import type { AssignedRecord } from "./record.ts";
 
 /**
@@ -6,6 +6,8 @@ import type { AssignedRecord } from "./record.ts";
  * next look would create, patch or delete a second time.
  */
 export class AssignedMirror {
+  /** Reads API objects; its records share what they have in common with those of our own writes. */
+  readonly read = createAssignedProjector();
   readonly #records = new Map<string, AssignedRecord>();
   /** Our writes that the watch has not shown yet; undefined: deleted. */
   readonly #ahead = new Map<string, { readonly uid: string; readonly record: AssignedRecord | undefined }>();
@@ -33,8 +35,11 @@ export class AssignedMirror {
           : ahead.uid === record.uid && isOlder(record, ahead.record);
       if (older) return [];
       this.#ahead.delete(record.key);
-      // The echo of our own write is no news.
-      if (ahead.record?.resourceVersion === record.resourceVersion && ahead.uid === record.uid) return [];
+      if (ahead.record?.resourceVersion === record.resourceVersion && ahead.uid === record.uid) {
+        // The echo of our own write is no news; but its record is the one that the cache keeps, and two of each would be twice as many.
+        this.#put(record);
+        return [];
+      }
     }
     return this.#put(record);
   }
@@ -55,7 +60,7 @@ export class AssignedMirror {
 
   /** The API server answered a write of ours with this object. */
   written(object: unknown): AssignedRecord | undefined {
-    const record = assignedRecord(object);
+    const record = this.read(object);
     if (record === undefined) return undefined;
     const shown = this.#records.get(record.key);
     if (shown?.uid === record.uid && !isOlder(shown, record)) return record;

@@ -7,6 +7,7 @@ import {
   upgradeLegacyObject,
 } from "@podid/crd-types";
 import type { AssignedIdentityStatus, AzureAssignedIdentity, AzureIdentitySpec } from "@podid/crd-types";
+import { createPool } from "@podid/matcher";
 import { isAttachable } from "./is-attachable.ts";
 
 /** What the controller needs of an AzureAssignedIdentity. */
@@ -45,36 +46,72 @@ export interface ReferenceRecord {
   readonly uid: string | undefined;
 }
 
-/** From an API object; undefined when it has neither name nor namespace. */
+/** What all objects of one identity have in common. */
+type OfIdentity = Pick<AssignedRecord, "identity" | "identityFingerprint" | "resourceKey" | "resourceId">;
+
+export type AssignedProjector = (object: unknown) => AssignedRecord | undefined;
+
+/**
+ * Reads API objects; undefined for one that has neither name nor namespace. What many objects have in common (identity, binding, node,
+ * namespaces, finalizers) is held once by all records of one projector: a fingerprint alone has 300 characters.
+ */
+export function createAssignedProjector(): AssignedProjector {
+  const texts = createPool<string>();
+  const text = <T extends string | undefined>(value: T): T =>
+    (value === undefined ? value : texts(value, () => value)) as T;
+  const ofIdentities = createPool<OfIdentity>();
+  const references = createPool<ReferenceRecord>();
+  const lists = createPool<readonly string[]>();
+  return (object) => {
+    const upgraded = upgradeLegacyObject("AzureAssignedIdentity", object as Record<string, unknown>)
+      .object as unknown as Partial<AzureAssignedIdentity>;
+    const { metadata, spec, status } = upgraded;
+    if (!metadata?.name || !metadata.namespace) return undefined;
+    const { finalizers = [], annotations } = metadata;
+    const { azureIdentityRef, azureBindingRef } = spec ?? {};
+    const common = ofIdentities(JSON.stringify([azureIdentityRef?.spec, reference(azureIdentityRef?.metadata)]), () =>
+      ofIdentity(azureIdentityRef),
+    );
+    const binding = reference(azureBindingRef?.metadata);
+    return {
+      key: `${metadata.namespace}/${metadata.name}`,
+      namespace: text(metadata.namespace),
+      name: metadata.name,
+      uid: metadata.uid ?? "",
+      resourceVersion: metadata.resourceVersion ?? "",
+      createdAt: Date.parse(metadata.creationTimestamp ?? "") || 0,
+      deleting: metadata.deletionTimestamp !== undefined,
+      finalizers: lists(JSON.stringify(finalizers), () => finalizers),
+      hasLabels: metadata.labels !== undefined,
+      hasAnnotations: annotations !== undefined,
+      podUid: annotations?.[POD_UID_ANNOTATION],
+      podNamespace: text(spec?.podNamespace ?? ""),
+      podName: spec?.pod ?? "",
+      nodeName: text(spec?.nodename ?? ""),
+      identity: common.identity,
+      identityFingerprint: common.identityFingerprint,
+      specDigest: text(annotations?.[SPEC_DIGEST_ANNOTATION]),
+      resourceKey: common.resourceKey,
+      resourceId: common.resourceId,
+      binding: references(JSON.stringify(binding), () => binding),
+      status: text(status?.status ?? ""),
+    };
+  };
+}
+
+/** A single API object. */
 export function assignedRecord(object: unknown): AssignedRecord | undefined {
-  const upgraded = upgradeLegacyObject("AzureAssignedIdentity", object as Record<string, unknown>)
-    .object as unknown as Partial<AzureAssignedIdentity>;
-  const { metadata, spec, status } = upgraded;
-  if (!metadata?.name || !metadata.namespace) return undefined;
-  const identitySpec: AzureIdentitySpec = spec?.azureIdentityRef?.spec ?? {};
-  const resource = isAttachable(identitySpec) ? parseIdentityResourceId(identitySpec.resourceID ?? "") : undefined;
+  return createAssignedProjector()(object);
+}
+
+function ofIdentity(copy: NonNullable<AzureAssignedIdentity["spec"]>["azureIdentityRef"]): OfIdentity {
+  const spec: AzureIdentitySpec = copy?.spec ?? {};
+  const resource = isAttachable(spec) ? parseIdentityResourceId(spec.resourceID ?? "") : undefined;
   return {
-    key: `${metadata.namespace}/${metadata.name}`,
-    namespace: metadata.namespace,
-    name: metadata.name,
-    uid: metadata.uid ?? "",
-    resourceVersion: metadata.resourceVersion ?? "",
-    createdAt: Date.parse(metadata.creationTimestamp ?? "") || 0,
-    deleting: metadata.deletionTimestamp !== undefined,
-    finalizers: metadata.finalizers ?? [],
-    hasLabels: metadata.labels !== undefined,
-    hasAnnotations: metadata.annotations !== undefined,
-    podUid: metadata.annotations?.[POD_UID_ANNOTATION],
-    podNamespace: spec?.podNamespace ?? "",
-    podName: spec?.pod ?? "",
-    nodeName: spec?.nodename ?? "",
-    identity: reference(spec?.azureIdentityRef?.metadata),
-    identityFingerprint: specFingerprint(identitySpec),
-    specDigest: metadata.annotations?.[SPEC_DIGEST_ANNOTATION],
+    identity: reference(copy?.metadata),
+    identityFingerprint: specFingerprint(spec),
     resourceKey: resource?.ok === true ? resource.value.key : undefined,
     resourceId: resource?.ok === true ? resource.value.id : undefined,
-    binding: reference(spec?.azureBindingRef?.metadata),
-    status: status?.status ?? "",
   };
 }
 
