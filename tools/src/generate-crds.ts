@@ -5,7 +5,8 @@ import { CUSTOM_RESOURCE_DEFINITIONS } from "@podid/crd-types";
 import { stringify } from "yaml";
 
 const DIRECTORY = fileURLToPath(new URL("../../charts/podid/crds/", import.meta.url));
-const HEADER = "# Made from packages/crd-types by `npm run -w @podid/crd-types generate`. Change it there.\n";
+/** `helm show crds` of Helm 3 prints the files one after the other; without the dashes kubectl would see one object. */
+const HEADER = "---\n# Made from packages/crd-types by `npm run -w @podid/crd-types generate`. Change it there.\n";
 
 /** File name → YAML of each CRD, as it has to be under charts/podid/crds. */
 export function crdFiles(): Map<string, string> {

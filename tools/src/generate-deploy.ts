@@ -85,14 +85,7 @@ export async function deployYaml(helm: string, file: DeployFile): Promise<string
     .filter(({ kind }) => (kinds?.has(kind) ?? true) && !without?.has(kind));
   return [
     `# ${about}\n# Made from charts/podid by \`npm run chart:manifests\`. Change it there.\n`,
-    ...(complete === true
-      ? [
-          namespaceYaml(namespace),
-          ...crdFiles()
-            .values()
-            .map((text) => `---\n${text}`),
-        ]
-      : []),
+    ...(complete === true ? [namespaceYaml(namespace), ...crdFiles().values()] : []),
     ...objects.map((object) => `---\n${stringify(withoutHelm(object), { lineWidth: 0 })}`),
   ].join("");
 }
