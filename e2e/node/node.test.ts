@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../src/until.ts";
 import { FEDERATED, identityId, IDENTITIES, MACHINE, NodeCluster, TENANT } from "./node-cluster.ts";
@@ -260,6 +261,26 @@ describe("a real node", () => {
       await cluster.node.startKubelet();
       await until("requests go on", async () => (await answers()).length > before + 100, 60_000);
       expect(new Set((await answers()).slice(before))).toEqual(new Set(["200"]));
+    });
+
+    test("after a reboot nothing gets through before NMI is there, with the guard of the node", async () => {
+      const values = await cluster.values({
+        nodeGuard: { enabled: true },
+        nmi: { podAnnotations: { edition: "third" } },
+      });
+      await cluster.helm("upgrade", "podid", cluster.chart, "--namespace=podid", "--wait", "--timeout=150s", ...values);
+      const unit = await readFile("/etc/systemd/system/podid-guard.service", "utf8");
+      const command = /^ExecStart=(.+)$/m.exec(unit)?.[1]?.split(" ") ?? [];
+      await cluster.node.reboot(async () => {
+        // What systemd does before it starts kubelet.
+        await cluster.onNode(...command);
+      });
+      await until(
+        "a pod gets tokens again",
+        async () => (await inNamespace("logs", "deployment/hammer", "--tail=20")).includes("200"),
+        120_000,
+      );
+      expect(await rawRequests()).toEqual([]);
     });
 
     test("a pod that is evicted is replaced, and its successor is served", async () => {

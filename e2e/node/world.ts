@@ -94,6 +94,11 @@ export class World {
     await this.#ask("POST", "/seed", seed);
   }
 
+  /** Behind ARM's back. */
+  async attach(machine: string, identity: string): Promise<void> {
+    await this.#ask("POST", "/attachments", { machine, identity });
+  }
+
   async configure(settings: object): Promise<void> {
     await this.#ask("PATCH", "/settings", settings);
   }

@@ -18,7 +18,7 @@ Before=kubelet.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=iptables-restore --noflush --wait ${RULES}
+ExecStart=iptables-restore --noflush --wait=5 ${RULES}
 
 [Install]
 WantedBy=multi-user.target

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const MOUNT = "/sys/fs/cgroup";
@@ -22,6 +22,15 @@ export class Cgroup {
   remove(): void {
     // runc makes one in the unified hierarchy of a machine with both versions, too.
     for (const folder of [...this.#folders(), join(MOUNT, "unified", this.path)]) removeTree(folder);
+  }
+
+  /** Everything that runs in it, as seen from the enclosure. */
+  processes(): number[] {
+    const folder = this.#folders().find((each) => each.includes("/memory/")) ?? this.#folders()[0] ?? "";
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith("cgroup.procs"),
+    );
+    return files.flatMap((name) => readFileSync(join(folder, name), "utf8").split("\n").filter(Boolean).map(Number));
   }
 
   #folders(): string[] {

@@ -52,8 +52,13 @@ export class Containerd {
     return stdout;
   }
 
-  async stop(): Promise<void> {
-    await this.#program?.stop();
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    await this.#program?.stop(signal);
+  }
+
+  /** Starts it again after {@link stop}. */
+  async restart(): Promise<void> {
+    await this.#launch();
   }
 
   async #launch(): Promise<void> {

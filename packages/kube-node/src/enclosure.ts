@@ -1,7 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Folders of the machine that a node's programs write to and that must be this node's own. */
+/** Trees of the machine in which a node's programs make files; what is there can be read, what is written is this node's own. */
+const COPIED_FOLDERS = ["/etc", "/var"];
+
+/** Folders that begin empty. */
 const PRIVATE_FOLDERS = [
   "/run",
   "/var/lib/cni",
@@ -30,7 +33,16 @@ const HOST_SYSCTLS: Readonly<Record<string, string>> = {
  */
 export function enclosed(directory: string, command: readonly string[]): string[] {
   const sysctls = join(directory, "sysctls");
+  const layers = join(directory, "layers");
   const lines = ["set -e", "mount --make-rprivate /", "mount -t proc proc /proc", "ip link set lo up"];
+  lines.push(`mkdir -p '${layers}'`, `mount -t tmpfs tmpfs '${layers}'`);
+  for (const folder of COPIED_FOLDERS) {
+    const layer = `${layers}${folder}`;
+    lines.push(
+      `mkdir -p '${layer}/upper' '${layer}/work'`,
+      `mount -t overlay overlay -o 'lowerdir=${folder},upperdir=${layer}/upper,workdir=${layer}/work' ${folder}`,
+    );
+  }
   for (const folder of PRIVATE_FOLDERS) lines.push(`mkdir -p ${folder}`, `mount -t tmpfs tmpfs ${folder}`);
   // Kubelet wants to share the mounts of pods' volumes.
   lines.push("mount --make-rshared /", "mkdir -p /run/netns");

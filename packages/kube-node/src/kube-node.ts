@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { ControlPlane, Program } from "@podid/kube-control-plane";
@@ -51,6 +51,7 @@ export class KubeNode {
   readonly #programs: Program[] = [];
   #kubelet: Program | undefined;
   #proxy: Program | undefined;
+  #proxyMode: "iptables" | "nftables" = "iptables";
 
   private constructor(o: KubeNodeOptions, controlPlane: ControlPlane, containerd: Containerd) {
     this.#options = o;
@@ -113,10 +114,27 @@ export class KubeNode {
     await this.#kubelet?.stop("SIGKILL");
   }
 
+  /**
+   * What a reboot comes to: everything on the node ends at once, and what the kernel held (rules, connections, pods' networks) is
+   * gone. Then the node starts as it did, kubelet after `beforeKubelet`. The control plane is another machine's, so to speak.
+   */
+  async reboot(beforeKubelet: () => Promise<void> = async () => {}): Promise<void> {
+    await Promise.all([this.#kubelet?.stop("SIGKILL"), this.#proxy?.stop("SIGKILL")]);
+    await this.containerd.stop("SIGKILL");
+    // A shim may start one more process of its container while it is being stopped.
+    for (const name of ["containerd-shim", "containerd-shim"]) await killAll(name, this.#options.cgroup);
+    await forgetNetwork();
+    await this.containerd.restart();
+    await beforeKubelet();
+    await this.startKubelet();
+    await this.setProxyMode(this.#proxyMode);
+  }
+
   /** Runs kube-proxy in that mode from now on. */
   async setProxyMode(mode: "iptables" | "nftables"): Promise<void> {
     await this.#proxy?.stop();
     const o = this.#options;
+    this.#proxyMode = mode;
     const config = join(o.directory, "kube-proxy.yaml");
     await writeFile(
       config,
@@ -191,6 +209,48 @@ async function connect(): Promise<void> {
   await ip("-n", WORLD, "link", "set", "node", "up");
   await ip("-n", WORLD, "route", "add", POD_SUBNET, "via", NODE_IP);
   await ip("route", "add", "default", "via", WORLD_IP);
+}
+
+/** Kills every process of that name, and everything in the control group. */
+async function killAll(name: string, cgroup: Cgroup): Promise<void> {
+  const shims = (await readdir("/proc"))
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => commandOf(pid).includes(name));
+  for (const pid of [...shims, ...cgroup.processes()]) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Rules of both kinds, connections, pods' devices and namespaces, and the runtime's files under /run. */
+async function forgetNetwork(): Promise<void> {
+  const script = `
+    nft flush ruleset
+    for table in filter nat mangle raw; do
+      iptables-legacy -t $table -F && iptables-legacy -t $table -X && iptables-legacy -t $table -Z
+      case $table in
+        nat) for chain in PREROUTING INPUT OUTPUT POSTROUTING; do iptables-legacy -t nat -P $chain ACCEPT; done ;;
+        filter) for chain in INPUT FORWARD OUTPUT; do iptables-legacy -P $chain ACCEPT; done ;;
+      esac
+    done
+    conntrack -F
+    for device in $(ls /sys/class/net | grep ^veth); do ip link delete "$device"; done
+    for namespace in $(ls /run/netns | grep -v ^${WORLD}$); do umount "/run/netns/$namespace"; rm "/run/netns/$namespace"; done
+    grep -oE ' /run/containerd[^ ]*| /var/lib/kubelet/pods[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l
+    rm -rf /run/containerd /run/podid /run/xtables.lock /var/lib/cni/networks /var/lib/cni/results`;
+  await promisify(execFile)("sh", ["-c", `{ ${script}\n} >/dev/null 2>&1; true`]);
 }
 
 async function ip(...args: readonly string[]): Promise<void> {

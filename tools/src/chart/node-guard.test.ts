@@ -27,7 +27,7 @@ test("a unit that puts the guard in before kubelet starts; installing again chan
     expect(readFileSync(join(host, "etc/podid/guard.rules"), "utf8")).toBe("*filter\n");
     const unit = readFileSync(join(host, "etc/systemd/system/podid-guard.service"), "utf8");
     expect(unit).toContain("Before=kubelet.service");
-    expect(unit).toContain("ExecStart=iptables-restore --noflush --wait /etc/podid/guard.rules");
+    expect(unit).toContain("ExecStart=iptables-restore --noflush --wait=5 /etc/podid/guard.rules");
     expect(readlinkSync(join(host, "etc/systemd/system/multi-user.target.wants/podid-guard.service"))).toBe(
       "/etc/systemd/system/podid-guard.service",
     );

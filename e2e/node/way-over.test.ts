@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../src/until.ts";
+import { FORMER_CHART } from "../src/way-over/former-mic.ts";
+import { identityId, IDENTITIES, MACHINE, NodeCluster } from "./node-cluster.ts";
+import { HAMMER, podTemplate, scriptContainer } from "./workload.ts";
+
+const RELEASE = "aad-pod-identity";
+const NAMESPACE = "podid";
+const WORK = "workloads";
+/** What a pod may see while no agent listens: closed, never open. */
+const CLOSED = /^(200|503|ECONNREFUSED|ECONNRESET)$/;
+
+let cluster: NodeCluster;
+beforeAll(async () => {
+  cluster = await NodeCluster.start();
+  await cluster.makeNamespace(NAMESPACE);
+  await cluster.makeNamespace(WORK);
+});
+afterAll(() => cluster?.stop());
+
+const AZURE_IDENTITIES = {
+  azureIdentities: {
+    demo1: {
+      type: 0,
+      resourceID: identityId("demo1"),
+      clientID: IDENTITIES["demo1"],
+      binding: { name: "demo1-binding", selector: "demo" },
+    },
+  },
+  // On this node's own file system, so that the machine keeps its.
+  nmi: { kubeletConfig: "/run/kubelet-options" },
+};
+
+/** What the pod was answered, oldest first. */
+const answers = async (): Promise<string[]> =>
+  (await cluster.kubectl("-n", WORK, "logs", "hammer", "--tail=-1")).split("\n").filter((line) => line !== "");
+const counted = (outcomes: readonly string[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+};
+const rawRequests = (): Promise<readonly unknown[]> => cluster.world.requests({ service: "imds", peer: "10.244.*" });
+const rules = (): Promise<string> => cluster.onNode("iptables-save");
+/** Where each chain leads. */
+const targets = async (): Promise<Record<string, string>> =>
+  Object.fromEntries(
+    [...(await rules()).matchAll(/^-A (\S+-metadata) .*--to-destination 127\.0\.0\.1:(\d+)/gm)].map(
+      ([, chain = "", port = ""]) => [chain, port],
+    ),
+  );
+const isAttached = async (): Promise<boolean> => {
+  const { virtualMachines } = (await cluster.world.seed()) as { virtualMachines: { id: string }[] };
+  return JSON.stringify(virtualMachines.find(({ id }) => id === MACHINE)).includes("demo1");
+};
+const imagesOfNmi = async (): Promise<string[]> => {
+  const { items } = await cluster.json<{
+    items: { metadata: { labels: Record<string, string> }; spec: { containers: { command?: string[] }[] } }[];
+  }>("-n", NAMESPACE, "get", "pods", "--selector=app.kubernetes.io/component=nmi");
+  return items.map(({ spec }) => (spec.containers[0]?.command === undefined ? "podid" : "aad-pod-identity"));
+};
+
+async function goOver(): Promise<void> {
+  const values = await cluster.values({ nameOverride: RELEASE, ...AZURE_IDENTITIES });
+  const before = (await answers()).length;
+  await cluster.helm("upgrade", RELEASE, cluster.chart, "-n", NAMESPACE, "--wait", "--timeout=150s", ...values);
+  await cluster.kubectl("-n", NAMESPACE, "rollout", "status", "daemonset/aad-pod-identity-nmi", "--timeout=150s");
+  await until("the old agent is gone", async () => (await imagesOfNmi()).join() === "podid", 90_000);
+  await until(
+    "podid listens where the old one did",
+    async () => JSON.stringify(await targets()) === '{"aad-metadata":"2579","podid-metadata":"2579"}',
+    60_000,
+  );
+  const moved = (await answers()).length;
+  await until("requests are served after it", async () => (await answers()).length > moved + 100, 60_000);
+  const seen = (await answers()).slice(before);
+  // Every connection that is opened meanwhile is answered, by the one or the other.
+  expect(Object.keys(counted(seen))).toEqual(["200"]);
+  expect(await rawRequests()).toEqual([]);
+  expect(await isAttached()).toBe(true);
+}
+
+describe("the way over from aad-pod-identity on a real node", () => {
+  test("a node that runs aad-pod-identity's stand-in, and a pod that asks for tokens all the time", async () => {
+    const file = await cluster.file("former.json", {
+      ...AZURE_IDENTITIES,
+      image: { repository: "ghcr.io/podid", imagePullPolicy: "Never" },
+      mic: { tag: "0.1.0" },
+      nmi: { ...AZURE_IDENTITIES.nmi, tag: "0.1.0" },
+    });
+    await cluster.helm(
+      "install",
+      RELEASE,
+      FORMER_CHART,
+      "-n",
+      NAMESPACE,
+      "--wait",
+      "--timeout=120s",
+      `--values=${file}`,
+    );
+    await until("the old agent serves", async () =>
+      (await cluster.kubectl("-n", NAMESPACE, "logs", "daemonset/aad-pod-identity-nmi")).includes("serving"),
+    );
+    await cluster.world.attach(MACHINE, identityId("demo1"));
+    const pod = podTemplate({ containers: [scriptContainer("hammer", HAMMER)] }, { app: "hammer" }) as {
+      metadata: object;
+      spec: object;
+    };
+    const apiVersion = "aadpodidentity.k8s.io/v1";
+    const identity = { apiVersion, kind: "AzureIdentity", metadata: { name: "demo1", namespace: NAMESPACE } };
+    await cluster.apply(
+      {
+        apiVersion,
+        kind: "AzureAssignedIdentity",
+        metadata: {
+          name: `hammer-${WORK}-demo1`,
+          namespace: "default",
+          labels: { nodename: cluster.node.name },
+          finalizers: ["azureassignedidentity.finalizers.aadpodidentity.k8s.io"],
+        },
+        spec: {
+          azureIdentityRef: {
+            ...identity,
+            spec: { type: 0, resourceID: identityId("demo1"), clientID: IDENTITIES["demo1"] },
+          },
+          azureBindingRef: {
+            apiVersion,
+            kind: "AzureIdentityBinding",
+            metadata: { name: "demo1-binding", namespace: NAMESPACE },
+            spec: { azureIdentity: "demo1", selector: "demo" },
+          },
+          pod: "hammer",
+          podNamespace: WORK,
+          nodename: cluster.node.name,
+        },
+        status: { status: "Assigned", availableReplicas: 1 },
+      },
+      {
+        apiVersion: "v1",
+        kind: "Pod",
+        ...pod,
+        metadata: { ...pod.metadata, name: "hammer", namespace: WORK },
+      },
+    );
+    await until("it gets tokens", async () => (await answers()).at(-1) === "200", 60_000);
+    expect(await targets()).toEqual({ "aad-metadata": "2579" });
+    expect(await rawRequests()).toEqual([]);
+  });
+
+  test("helm upgrade: no request is lost, and none reaches the metadata service itself", goOver);
+
+  test("helm rollback: what is asked between the two agents is refused, and nothing gets through", async () => {
+    const before = (await answers()).length;
+    await cluster.helm("rollback", RELEASE, "1", "-n", NAMESPACE, "--timeout=150s");
+    await until("the old agent is back", async () => (await imagesOfNmi()).join() === "aad-pod-identity", 120_000);
+    await until("and serves", async () => (await answers()).slice(-50).every((outcome) => outcome === "200"), 90_000);
+    const seen = counted((await answers()).slice(before));
+    expect(Object.keys(seen).filter((outcome) => !CLOSED.test(outcome))).toEqual([]);
+    expect(seen["200"]).toBeGreaterThan(50);
+    expect(await rawRequests()).toEqual([]);
+    expect(await isAttached()).toBe(true);
+  });
+
+  test("helm upgrade once more", goOver);
+
+  test("helm uninstall leaves nothing behind", async () => {
+    await cluster.kubectl("-n", WORK, "delete", "pod", "hammer", "--wait=true");
+    await cluster.helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=300s");
+    await until("the node's rules are gone", async () => !/aad-metadata|podid/.test(await rules()));
+    await until("what aad-pod-identity attached is detached", async () => !(await isAttached()));
+    expect((await cluster.kubectl("get", "azureassignedidentities", "-A", "--output=name")).trim()).toBe("");
+    await cluster.kubectl("delete", "namespace", NAMESPACE, WORK, "--timeout=60s");
+  });
+});
