@@ -18,17 +18,21 @@ interface Job {
 }
 
 /** Does the one job that `helm uninstall` waits for, as kubelet and the Job controller would: by its own ServiceAccount's rights. */
-export async function doDrain(cluster: HelmCluster, timeoutMs?: number): Promise<string[]> {
+export async function doDrain(
+  cluster: HelmCluster,
+  timeoutMs?: number,
+  { name, namespace } = { name: "podid-drain", namespace: NAMESPACE },
+): Promise<string[]> {
   // One that failed before may still be there.
   const job = await until("the drain job is there", async () => {
-    const found = (await cluster.find(JOBS, "podid-drain", NAMESPACE)) as unknown as Job | undefined;
-    const account = await cluster.find(RESOURCES.serviceAccounts, "podid-drain", NAMESPACE);
+    const found = (await cluster.find(JOBS, name, namespace)) as unknown as Job | undefined;
+    const account = await cluster.find(RESOURCES.serviceAccounts, name, namespace);
     return account !== undefined && found !== undefined && found.status?.conditions === undefined ? found : undefined;
   });
   const { serviceAccountName, containers } = job.spec.template.spec;
-  const command = readDrainCommand(containers[0]?.args.slice(1) ?? [], { MIC_POD_NAMESPACE: NAMESPACE });
+  const command = readDrainCommand(containers[0]?.args.slice(1) ?? [], { MIC_POD_NAMESPACE: namespace });
   if (command.kind !== "run") throw new Error(`the job's arguments are wrong: ${JSON.stringify(command)}`);
-  const transport = await cluster.as(serviceAccountName);
+  const transport = await cluster.as(serviceAccountName, namespace);
   const said: string[] = [];
   const code = await drain({
     ...command.options,
@@ -47,7 +51,7 @@ export async function doDrain(cluster: HelmCluster, timeoutMs?: number): Promise
     lastTransitionTime: now,
     lastProbeTime: now,
   });
-  await cluster.of(JOBS).patch("podid-drain", NAMESPACE, {
+  await cluster.of(JOBS).patch(name, namespace, {
     type: "merge",
     subresource: "status",
     body: {

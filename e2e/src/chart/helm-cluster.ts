@@ -112,14 +112,26 @@ export class HelmCluster {
   }
 
   /** A connection with the rights of a ServiceAccount of the release. */
-  async as(name: string): Promise<KubeTransport> {
+  async as(name: string, namespace = NAMESPACE): Promise<KubeTransport> {
+    const token = await this.tokenOf(name, namespace);
+    return transportFromKubeConfig(parseKubeConfig(this.#controlPlane.kubeconfig(this.#controlPlane.url, token)));
+  }
+
+  async tokenOf(serviceAccount: string, namespace = NAMESPACE): Promise<string> {
     const { token } = await requestServiceAccountToken(this.#transport, {
-      namespace: NAMESPACE,
-      serviceAccount: name,
+      namespace,
+      serviceAccount,
       audience: this.#controlPlane.url,
       expirationSeconds: 3600,
     });
-    return transportFromKubeConfig(parseKubeConfig(this.#controlPlane.kubeconfig(this.#controlPlane.url, token)));
+    return token;
+  }
+
+  /** For programs that are no client of this one: where it is, and the file of the certificate that says so. */
+  async address(): Promise<{ readonly url: string; readonly caFile: string }> {
+    const caFile = join(this.#controlPlane.directory, "ca-for-programs.pem");
+    await writeFile(caFile, this.#controlPlane.caPem);
+    return { url: this.#controlPlane.url, caFile };
   }
 
   async find(kind: Resource, name: string, namespace?: string): Promise<KubeObject | undefined> {
