@@ -24,6 +24,8 @@ export interface FullNode {
   readonly nmi: { readonly idle: Memory; readonly loaded: Memory };
   readonly bare: { readonly idle: Memory; readonly loaded: Memory };
   readonly requests: number;
+  /** Of NMI while pods go on asking, after one minute and after five. */
+  readonly steady: readonly [Memory, Memory];
 }
 
 const [nmiBundle = "", bareBundle = "", nodeOption = ""] = process.argv.slice(2);
@@ -31,6 +33,9 @@ const PODS = 110;
 const IDENTITIES = 5;
 const RESOURCE_NAMES = ["management.azure.com", "vault.azure.net", "storage.azure.com", "graph.microsoft.com"];
 const REQUESTS = 200_000;
+const STEADY_MS = Number(process.env["PODID_BENCH_STEADY_MS"] ?? 300_000);
+/** Of each pod: 110 pods ask about a thousand times a second. */
+const STEADY_PAUSE_MS = 100;
 const NODE = "full";
 const GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg";
 const MACHINE = `${GROUP}/providers/Microsoft.Compute/virtualMachines/${NODE}`;
@@ -89,10 +94,12 @@ await until("the bare server listens", async () => (await status({ port: BARE_PO
 const bareIdle = await settled(bare);
 let requests = 0;
 for (const port of [2579, BARE_PORT]) requests += (await load(port)).requests;
+const loaded = { nmi: await settled(nmi), bare: await settled(bare) };
 const result: FullNode = {
-  nmi: { idle: nmiIdle, loaded: await settled(nmi) },
-  bare: { idle: bareIdle, loaded: await settled(bare) },
+  nmi: { idle: nmiIdle, loaded: loaded.nmi },
+  bare: { idle: bareIdle, loaded: loaded.bare },
   requests: requests / 2,
+  steady: await steady(),
 };
 nmi.kill("SIGTERM");
 bare.kill("SIGTERM");
@@ -162,8 +169,22 @@ function start(args: readonly string[]): ChildProcess {
   return child;
 }
 
+async function steady(): Promise<[Memory, Memory]> {
+  const asking = load(2579, { requests: Number.MAX_SAFE_INTEGER, milliseconds: STEADY_MS, pauseMs: STEADY_PAUSE_MS });
+  await pause(STEADY_MS / 5);
+  const first = memoryOf(nmi);
+  await pause((STEADY_MS * 4) / 5 - SETTLE_MS);
+  const last = memoryOf(nmi);
+  await asking;
+  return [first, last];
+}
+
 async function settled(child: ChildProcess): Promise<Memory> {
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await pause(SETTLE_MS);
+  return memoryOf(child);
+}
+
+function memoryOf(child: ChildProcess): Memory {
   const text = readFileSync(`/proc/${child.pid}/status`, "utf8");
   return { residentBytes: field(text, "VmRSS"), anonymousBytes: field(text, "RssAnon") };
 }
@@ -183,7 +204,7 @@ async function everyPodAsks(): Promise<Record<string, string>> {
   return bodies;
 }
 
-async function load(port: number): Promise<LoadResult> {
+async function load(port: number, more: Partial<LoadInput> = {}): Promise<LoadResult> {
   const input: LoadInput = {
     host: "127.0.0.1",
     port,
@@ -192,6 +213,7 @@ async function load(port: number): Promise<LoadResult> {
     milliseconds: 300_000,
     requests: REQUESTS,
     from: pods.map(({ address }) => address),
+    ...more,
   };
   const child = spawn(process.execPath, [join(import.meta.dirname, "load.ts"), JSON.stringify(input)], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -222,4 +244,8 @@ function ask(asked: Ask): Promise<{ code: number; body: string }> {
       answer.once("end", () => resolve({ code: answer.statusCode ?? 0, body }));
     }).once("error", reject);
   });
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

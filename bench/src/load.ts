@@ -14,6 +14,8 @@ export interface LoadInput {
   /** Ends after this time, or after so many requests. */
   readonly milliseconds: number;
   readonly requests?: number;
+  /** Rest of each connection between an answer and the next request; none when absent. */
+  readonly pauseMs?: number;
   /** Local addresses, which the connections have in turn. */
   readonly from?: readonly string[];
 }
@@ -34,7 +36,7 @@ const input = JSON.parse(process.argv[2] ?? "{}") as LoadInput;
 process.stdout.write(JSON.stringify(await load(input)));
 
 async function load(o: LoadInput): Promise<LoadResult> {
-  const { host, port, paths, connections, milliseconds, requests = Infinity, from = [] } = o;
+  const { host, port, paths, connections, milliseconds, requests = Infinity, pauseMs = 0, from = [] } = o;
   const messages = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nMetadata: true\r\n\r\n`));
   const latencies: number[] = [];
   let errors = 0;
@@ -61,7 +63,8 @@ async function load(o: LoadInput): Promise<LoadResult> {
         if (!pending.subarray(0, OK.length).equals(OK)) errors++;
         pending = Buffer.alloc(0);
         if (now >= end || latencies.length >= requests) socket.destroy();
-        else send();
+        else if (pauseMs === 0) send();
+        else setTimeout(send, pauseMs);
       });
       socket.once("error", () => void errors++);
       socket.once("close", () => resolve());

@@ -20,7 +20,8 @@ export async function loadedFigures(bareBundle: string): Promise<readonly Figure
     isolation.args(process.execPath, program, await bundleApp("nmi"), bareBundle, NODE_OPTION),
     { env: isolation.env, maxBuffer: 2 ** 26, timeout: 900_000 },
   );
-  const { nmi, bare, requests } = JSON.parse(stdout) as FullNode;
+  const { nmi, bare, requests, steady } = JSON.parse(stdout) as FullNode;
+  const [minute1, minute5] = steady;
   const against = "bare node:http with the same flags and tokens";
   const limit = { of: "ratio", most: 1.3 } as const;
   return [
@@ -39,5 +40,10 @@ export async function loadedFigures(bareBundle: string): Promise<readonly Figure
       against,
     }),
     figure("nmi-memory-loaded-requests", "requests", requests),
+    figure("nmi-memory-growth", "bytes", minute5.residentBytes, {
+      baseline: minute1.residentBytes,
+      against: "four minutes before, pods asking all the time",
+      limit: { of: "ratio", most: 1.05 },
+    }),
   ];
 }
