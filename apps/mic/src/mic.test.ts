@@ -87,7 +87,7 @@ describe("life of a process", () => {
     };
     await h.simple();
     let cut = false;
-    const { mic } = h.start({}, (transport) => ({
+    const { mic } = h.start({ leaseMs: 3000 }, (transport) => ({
       request: (request) => (cut ? Promise.reject(new Error("no route")) : transport.request(request)),
       stream: (request) => transport.stream(request),
       close: () => transport.close(),

@@ -140,7 +140,8 @@ export class Mic {
     }
     if (this.#term === undefined) return;
     await this.#end();
-    if (this.#leadership.isLeader && !this.#stopping.signal.aborted) this.#begin();
+    // Meanwhile the lease may have been lost, and even come back with a term of its own.
+    if (this.#term === undefined && this.#leadership.isLeader && !this.#stopping.signal.aborted) this.#begin();
   }
 
   /** Upstream's answer on `/healthz`. */

@@ -42,6 +42,7 @@ export class Term {
   readonly #lingering: Lingering;
   readonly #arm: GuardedArm;
   readonly #attacher: Attacher;
+  readonly #announcer: Announcer;
   readonly #reconciler: Reconciler;
   /** Above that of every ledger, even if the Lease was deleted and counts anew. */
   #epoch = 0;
@@ -101,6 +102,7 @@ export class Term {
       onProtectedSeen: () => this.#notice.renew(),
     });
     this.#attacher = attacher;
+    this.#announcer = new Announcer(ports.events, log);
     this.#reconciler = new Reconciler({
       groups: () => this.#reconcilable(),
       list: (scope, signal) => arm.list(scope, { signal }),
@@ -116,7 +118,7 @@ export class Term {
       observations: this.#observations,
       protection,
       client: new ResourceClient(transport, RESOURCES.azureAssignedIdentities),
-      announcer: new Announcer(ports.events, log),
+      announcer: this.#announcer,
       metrics,
       traces: this.#traces,
       log,
@@ -188,7 +190,7 @@ export class Term {
   async start(): Promise<void> {
     const { world, clock, log, lifecycle } = this.#ports;
     const groups = await readStoredState({ ...this.#ports, ledgers: this.#ledgers }, this.#stopped.signal);
-    if (groups === undefined) return;
+    if (groups === undefined || this.#stopped.signal.aborted) return;
     this.#epoch = Math.max(this.#ports.epoch(), this.#ledgers.highestEpoch + 1);
     this.#doubtUntil = clock.now() + DOUBT_MS;
     this.#unsubscribes.push(
@@ -200,7 +202,11 @@ export class Term {
       }),
       lifecycle?.onSeen(() => this.#notice.renew()) ?? ((): void => {}),
     );
-    for (const group of groups) world.knowGroup(group);
+    for (const group of groups) {
+      world.knowGroup(group);
+      // Its ledger goes, unless something is still ours there.
+      if (world.scope(group.key).nodeNames.length === 0) this.#arms.add(group.key);
+    }
     for (const key of world.busyScopes()) this.#books.add(key);
     // What a former leader may still have under way is looked at before everything else.
     for (const key of this.#ledgers.unfinished()) this.#arms.add(key);
@@ -216,6 +222,7 @@ export class Term {
       this.#unserved.lookAtAll();
       this.#gates.lookAtAll();
       this.#notice.renew();
+      this.#forgetGone();
       this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
     };
     this.#sweep = clock.setTimeout(sweep, this.#settings.syncRetryMs);
@@ -244,8 +251,18 @@ export class Term {
     this.#books.add(key);
     // The last node of a group may have left with its pods: nobody else would ask ARM to release what they used.
     const scope = this.#ports.world.scope(key);
-    if (scope.group !== undefined && scope.nodeNames.length === 0 && this.#ledgers.ownsAnything(key))
-      this.#arms.add(key);
+    if (scope.group !== undefined && scope.nodeNames.length === 0 && this.#ledgers.knows(key)) this.#arms.add(key);
+  }
+
+  /** Nodes and machines come and go under ever new names. */
+  #forgetGone(): void {
+    const { world } = this.#ports;
+    for (const key of this.#attacher.forgetGone()) world.forgetGroup(key);
+    this.#announcer.retain((what) =>
+      "node" in what
+        ? !world.scope(world.scopeKeyOfNode(what.node)).gone
+        : world.assigned.get(what.object) !== undefined,
+    );
   }
 
   /** Every VM and scale set that has to do with ARM. */

@@ -224,6 +224,11 @@ export class World {
     if (!this.#groups.has(group.key)) this.#groups.set(group.key, group);
   }
 
+  /** Nothing is left to be done about a group without nodes. */
+  forgetGroup(key: string): void {
+    if (!this.#nodesOfGroup.has(key)) this.#groups.delete(key);
+  }
+
   assignmentsIn({ nodeNames, gone }: Scope): Assignment[] {
     if (gone) return [];
     return nodeNames.flatMap((node) =>

@@ -3,10 +3,10 @@ import { MemoryArm } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import type { NodeGroup } from "@podid/crd-types";
 import type { KubeTransport } from "@podid/kube";
-import type { MicPorts, MicSettings } from "../src/mic.ts";
+import type { MicPorts } from "../src/mic.ts";
 import { Cluster, resourceId, vmProviderId } from "./cluster.ts";
 import { runMic } from "./run-mic.ts";
-import type { RunningMic } from "./run-mic.ts";
+import type { RunningMic, TestSettings } from "./run-mic.ts";
 import { until } from "./until.ts";
 
 /** An API server, an ARM, and as many MICs as a scenario wants, all in this process. */
@@ -24,7 +24,7 @@ export class Harness {
   }
 
   start(
-    settings: Partial<MicSettings> = {},
+    settings: TestSettings = {},
     wrap = (transport: KubeTransport): KubeTransport => transport,
     ports: Partial<MicPorts> = {},
   ): RunningMic {

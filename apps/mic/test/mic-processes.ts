@@ -120,7 +120,7 @@ export class MicProcesses {
         const found = lines().find(({ msg }) => msg?.startsWith(message))?.port;
         if (found === undefined) throw new Error(`not yet in ${log}`);
         return found;
-      }, 60_000);
+      });
     const probe = (): Promise<number> => port("initialized health probe");
     return {
       child,

@@ -26,6 +26,10 @@ import { resourceId, vmssProviderId } from "./cluster.ts";
 export class Killed extends Error {}
 
 class Ledgers extends MemoryLedgerStore {
+  removeIdle(): Promise<void> {
+    return Promise.resolve();
+  }
+
   ownsAnything(groupKey: string): boolean {
     return Object.keys(this.ledgers.get(groupKey)?.ledger.entries ?? {}).length > 0;
   }

@@ -114,6 +114,20 @@ describe("cloud config", () => {
     ).toMatchObject({ credential: { kind: "certificate", path: "/c.pem", password: undefined } });
     expect(() => cloudConfigFromEnvironment({ TENANT_ID: "t" })).toThrow("CLIENT_ID, CLIENT_SECRET are not set");
   });
+
+  test.for(['aadClientSecret: "very secret', "aadClientSecret: *very-secret", "a: very secret: b: c", "\tvery secret"])(
+    "broken %j: said without its text",
+    (text) => {
+      let said = "";
+      try {
+        cloudConfigFromFile(text, {});
+      } catch (error) {
+        said = `${String(error)} ${String((error as Error).cause)}`;
+      }
+      expect(said).toContain("neither JSON nor YAML");
+      expect(said).not.toMatch(/very.secret/);
+    },
+  );
 });
 
 describe("clouds", () => {

@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import type { YAMLParseError } from "yaml";
 
 /** MIC's access to Azure, from azure.json or from the environment. */
 export interface CloudConfig {
@@ -59,9 +60,10 @@ export function cloudConfigFromFile(text: string, environment: Environment): Clo
   try {
     file = parse(text);
   } catch (error) {
-    throw new Error(`the cloud config is neither JSON nor YAML: ${(error as Error).message.split("\n", 1)[0]}`, {
-      cause: error,
-    });
+    // The parser's own words quote the text, which holds secrets.
+    const { code, linePos } = error as Partial<YAMLParseError>;
+    const where = linePos === undefined ? "" : `, line ${linePos[0].line}`;
+    throw new Error(`the cloud config is neither JSON nor YAML (${code ?? "unreadable"}${where}); correct it`);
   }
   if (typeof file !== "object" || file === null || Array.isArray(file))
     throw new Error("the cloud config is no object; give the contents of azure.json");

@@ -48,7 +48,7 @@ function run(options: Partial<DrainOptions> = {}): Promise<number> {
     namespace: "podid",
     lifecycleNamespaces: ["podid"],
     mode: "standard",
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
     onTimeout: "abort",
     signal: new AbortController().signal,
     ...options,
@@ -95,7 +95,7 @@ describe("uninstalling", () => {
 
     h.arm.beforePatch = undefined;
     answer.resolve();
-    await until(async () => expect(await h.cluster.statuses()).toEqual({ [SIMPLE]: "Assigned" }), 15_000);
+    await until(async () => expect(await h.cluster.statuses()).toEqual({ [SIMPLE]: "Assigned" }));
     expect(h.held(NODE)).toEqual(["identity1"]);
   });
 

@@ -24,14 +24,14 @@ function start(): RunningMic {
       namespace: "podid",
       name: NAME,
       identity: `podid-${instances}`,
-      durationMs: 1500,
+      durationMs: 30_000,
       upstreamNamespace: "default",
     },
   });
 }
 
 async function store(holderIdentity: string): Promise<void> {
-  const record = { holderIdentity, leaseDurationSeconds: 1, renewTime: new Date().toISOString() };
+  const record = { holderIdentity, leaseDurationSeconds: 3, renewTime: new Date().toISOString() };
   const annotations = { [RECORD_ANNOTATION]: JSON.stringify(record) };
   const before = await endpoints.get(NAME, "default").catch(() => undefined);
   if (before === undefined) await endpoints.create({ metadata: { name: NAME, namespace: "default", annotations } });
@@ -45,9 +45,9 @@ async function holder(): Promise<string | undefined> {
 describe("next to aad-pod-identity's MIC", () => {
   test("podid does nothing while it leads, takes over when it is gone, and holds both locks", async () => {
     await store("mic-old");
-    let renewing = true;
+    const old = { renews: true };
     const renewals = (async () => {
-      while (renewing) {
+      while (old.renews) {
         await store("mic-old");
         await new Promise((resolve) => {
           setTimeout(resolve, 100);
@@ -58,7 +58,7 @@ describe("next to aad-pod-identity's MIC", () => {
     const { mic, log } = start();
     await until(() => expect(log.join("")).toContain("aad-pod-identity's MIC mic-old leads"));
     expect([mic.healthz(), mic.ready["caches"]?.(), await h.cluster.statuses()]).toEqual(["Not Active", undefined, {}]);
-    renewing = false;
+    old.renews = false;
     await renewals;
     await h.becomes({ [SIMPLE]: "Assigned" });
     expect([await holder(), mic.healthz()]).toEqual(["podid-1", "Active"]);

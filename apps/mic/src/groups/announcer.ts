@@ -5,6 +5,8 @@ import type { Logger } from "@podid/service";
 import type { AssignedRecord } from "../assigned/record.ts";
 import type { Failure } from "./failure.ts";
 
+const NODE = "node ";
+
 /** Tells operators what happened to an assignment: upstream's event reasons and messages, and its log lines. A failure is told once until it changes. */
 export class Announcer {
   readonly #events: Pick<EventRecorder, "record">;
@@ -78,7 +80,7 @@ export class Announcer {
 
   /** A node on which pods wait for identities cannot have any. */
   nodeUnusable(nodeName: string, problem: string): void {
-    const key = `node ${nodeName}`;
+    const key = `${NODE}${nodeName}`;
     if (this.#told.get(key) === problem) return;
     this.#told.set(key, problem);
     this.#log.warn({ node: nodeName }, problem);
@@ -89,6 +91,14 @@ export class Announcer {
       reason: "InvalidProviderID",
       message: `${problem}. Identities of pods on this node are not attached`,
     });
+  }
+
+  /** Forgets what was told of objects and nodes that are gone. */
+  retain(isKnown: (what: { readonly object: string } | { readonly node: string }) => boolean): void {
+    for (const key of this.#told.keys()) {
+      const what = key.startsWith(NODE) ? { node: key.slice(NODE.length) } : { object: key };
+      if (!isKnown(what)) this.#told.delete(key);
+    }
   }
 
   /** The object is gone, and what was told about it with it. */

@@ -28,7 +28,10 @@ export interface AttacherOptions {
   readonly world: World;
   readonly observations: Observations;
   readonly assigner: Assigner;
-  readonly ledgers: LedgerStore & { ownsAnything(groupKey: string): boolean };
+  readonly ledgers: LedgerStore & {
+    ownsAnything(groupKey: string): boolean;
+    removeIdle(group: NodeGroup): Promise<void>;
+  };
   readonly protection: Protection;
   /** What stays attached although nobody needs it any more. */
   readonly lingering?: Lingering;
@@ -83,6 +86,19 @@ export class Attacher {
     );
   }
 
+  /** Forgets machines that have left the cluster and have nothing of ours. @returns their keys */
+  forgetGone(): string[] {
+    const { world, observations } = this.#o;
+    const gone = [...new Set([...this.#turns.keys(), ...[...observations.entries()].map(([key]) => key)])].filter(
+      (key) => !this.#active.has(key) && world.scope(key).nodeNames.length === 0 && !this.concerns(key),
+    );
+    for (const key of gone) {
+      this.#turns.delete(key);
+      observations.delete(key);
+    }
+    return gone;
+  }
+
   /** Tells whether anything was done with the group between two moments. */
   turn(groupKey: string): number {
     return this.#turns.get(groupKey) ?? 0;
@@ -115,6 +131,7 @@ export class Attacher {
     if (group === undefined) return undefined;
     if (!this.concerns(groupKey)) {
       observations.delete(groupKey);
+      await this.#tidy(groupKey, group);
       return undefined;
     }
 
@@ -140,9 +157,17 @@ export class Attacher {
     if (outcome.problem?.kind === "gone") await this.#machineGone(scope, outcome.problem);
     else this.#note(groupKey, outcome, true);
     if (outcome.kind === "fenced") return this.#outrun(group);
+    if (outcome.kind === "converged") await this.#tidy(groupKey, group);
     // In a dry run the objects stay as they are: looking at them again would only ask ARM again.
     if (!dryRun) this.#o.onSeen(groupKey);
     return this.#nextLook(groupKey, outcome);
+  }
+
+  /** A machine without nodes leaves nothing behind once nothing of ours is there. */
+  async #tidy(groupKey: string, group: NodeGroup): Promise<void> {
+    const { world, ledgers, dryRun, fenced } = this.#o;
+    if (dryRun || fenced() !== undefined || world.scope(groupKey).nodeNames.length > 0) return;
+    await ledgers.removeIdle(group);
   }
 
   /** Somebody restored a ledger, or the Lease was made anew: whoever holds the Lease is right, and takes a higher epoch. */

@@ -97,6 +97,25 @@ export class ConfigMapLedgers implements LedgerStore {
     }
   }
 
+  /**
+   * Removes a ledger in which nothing is written any more, as machines leave them that come and go under ever new names. One with text
+   * that nobody can read stays.
+   */
+  async removeIdle(group: NodeGroup): Promise<void> {
+    const known = this.#remembered.get(group.key);
+    if (known === undefined) return;
+    const { stored, others } = known;
+    const isIdle = Object.keys(stored.ledger.entries).length === 0 && stored.ledger.running === undefined;
+    if (!isIdle || Object.keys(others).length > 0) return;
+    if (stored.version === undefined) this.#remembered.delete(group.key);
+    else await this.remove(group);
+  }
+
+  /** Whether anything is remembered of the group. */
+  knows(groupKey: string): boolean {
+    return this.#remembered.has(groupKey);
+  }
+
   /** Whether the ledger, as last seen, owns anything. */
   ownsAnything(groupKey: string): boolean {
     return Object.keys(this.#remembered.get(groupKey)?.stored.ledger.entries ?? {}).length > 0;

@@ -200,7 +200,7 @@ describe("identities that vanish mid-flight", () => {
     );
     await until(async () => expect(await complaints()).toContain("identity odd: RefusedByAzure"));
     h.arm.known = new Set(all);
-    await until(async () => expect((await h.cluster.statuses())["odd-default-odd"]).toBe("Assigned"), 15_000);
+    await until(async () => expect((await h.cluster.statuses())["odd-default-odd"]).toBe("Assigned"));
     await until(async () => expect(await complaints()).not.toContain("identity odd: RefusedByAzure"));
   });
 });

@@ -139,6 +139,7 @@ describe("ARM fails", () => {
       return new Promise<void>(() => {});
     };
     const first = h.start();
+    await until(() => expect(first.mic.isActive).toBe(true));
     h.start();
     await reached;
     await h.stop(first);

@@ -1,5 +1,7 @@
+import { emptyLedger } from "@podid/azure-assigner";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { resourceId, vmProviderId, vmssProviderId } from "../../test/cluster.ts";
+import { ConfigMapLedgers } from "../groups/config-map-ledgers.ts";
 import { groupOf, Harness, SIMPLE } from "../../test/harness.ts";
 import { until } from "../../test/until.ts";
 
@@ -195,6 +197,27 @@ describe("several pods and machines", () => {
     await h.cluster.delete("node", "test-node3");
     await h.becomes(assigned(1, 2));
     await until(() => expect(h.held(vmssProviderId("testvmss2", 0))).toEqual([]));
+    const names = async (): Promise<unknown[]> =>
+      (await h.cluster.ledgers()).map(({ metadata }) => metadata.annotations?.["podid.dev/node-group"]);
+    await until(async () => expect(await names()).toEqual([expect.stringContaining("testvmss1")]));
+  });
+
+  test("machines that come and go leave no ledgers behind, whoever leads by then; what nobody can read stays", async () => {
+    const [gone, unreadable] = ["gone", "unreadable"].map((name) => groupOf(vmProviderId(name)));
+    if (gone === undefined || unreadable === undefined) throw new Error("fixture");
+    const ledgers = new ConfigMapLedgers(h.cluster.transport, "podid");
+    for (const group of [gone, unreadable]) await ledgers.save(group, emptyLedger(group), undefined);
+    const broken = (await h.cluster.ledgers()).find(({ metadata }) => metadata.name.includes("unreadable"));
+    await h.cluster.merge("configMap", broken?.metadata.name ?? "", { data: { "ledger.json": "{" } }, "podid");
+    await h.simple();
+    h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    await h.cluster.delete("pod", "test-pod");
+    await h.becomes({});
+    await h.cluster.delete("node", "test-node");
+    await until(async () =>
+      expect((await h.cluster.ledgers()).map(({ metadata }) => metadata.name)).toEqual([broken?.metadata.name]),
+    );
   });
 
   test("a scale set that hangs does not delay another", async () => {

@@ -51,7 +51,7 @@ describe("crashes and two replicas", () => {
       stream: (request) => transport.stream(request),
       close: () => transport.close(),
     });
-    const leader = h.start({}, severed);
+    const leader = h.start({ leaseMs: 3000 }, severed);
     await h.becomes({ [SIMPLE]: "Assigned" });
     const other = h.start();
     const before = h.arm.patches.length;
