@@ -7,21 +7,17 @@ import type { IdentityPatch } from "@podid/azure-assigner";
 import { MemoryArm } from "@podid/azure-assigner/testing";
 import { parseProviderId } from "@podid/crd-types";
 import { RESOURCES } from "@podid/kube";
-import type { KubeTransport, Resource } from "@podid/kube";
+import type { Resource } from "@podid/kube";
 import { findAssets } from "@podid/kube-control-plane";
-import { createLogger } from "@podid/service";
 import { helms } from "@podid/tools/helms";
 import { findKubeClient } from "@podid/tools/kube-clients";
 import { stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { drainableTransport } from "../../../apps/mic/src/drain/drainable-transport.ts";
-import { Lifecycle } from "../../../apps/mic/src/drain/lifecycle.ts";
-import { runMic } from "../../../apps/mic/test/run-mic.ts";
-import type { RunningMic } from "../../../apps/mic/test/run-mic.ts";
 import { doDrain } from "../chart/drain-job.ts";
 import { CHART, HelmCluster } from "../chart/helm-cluster.ts";
 import { until } from "../until.ts";
 import { FormerMic, FORMER_CHART, LEASE_SECONDS } from "./former-mic.ts";
+import { PodidMic } from "./podid-mic.ts";
 import { assigned, clientIdOf, identity, identityId, PROVIDER_ID, runPod, states, uidOf } from "./former-objects.ts";
 
 const assets = await findAssets(process.env);
@@ -54,58 +50,6 @@ const USERS_VALUES = {
     },
   },
 };
-
-/** podid's MIC with what the release gives its ServiceAccount. */
-class PodidMic {
-  readonly arm: MemoryArm;
-  readonly running: RunningMic;
-  readonly #lifecycle: Lifecycle;
-  readonly #transport: KubeTransport;
-
-  private constructor(arm: MemoryArm, transport: KubeTransport, identityOfProcess: string) {
-    this.arm = arm;
-    this.#transport = transport;
-    const log = createLogger({ component: "mic", format: "text", write: () => undefined });
-    this.#lifecycle = new Lifecycle({ transport, namespace: NAMESPACE, log });
-    this.#lifecycle.start();
-    this.running = runMic(drainableTransport(transport, this.#lifecycle), arm, {
-      namespace: NAMESPACE,
-      lease: {
-        namespace: NAMESPACE,
-        name: "aad-pod-identity-mic",
-        identity: identityOfProcess,
-        durationMs: LEASE_SECONDS * 1000,
-        upstreamNamespace: "default",
-      },
-      typeUpgrade: {
-        namespace: NAMESPACE,
-        configMap: "aad-pod-identity-config",
-        key: "type-upgrade-status",
-        version: "0.1.0",
-      },
-    });
-  }
-
-  static async start(cluster: HelmCluster, arm: MemoryArm, name: string): Promise<PodidMic> {
-    return new PodidMic(arm, await cluster.as("aad-pod-identity-mic", NAMESPACE), name);
-  }
-
-  get log(): string {
-    return this.running.log.join("");
-  }
-
-  async says(what: string): Promise<void> {
-    await until(`podid's MIC says ${what}`, () => Promise.resolve(this.log.includes(what))).catch((error: unknown) => {
-      throw new Error(`it said:\n${this.log.slice(-4000)}`, { cause: error });
-    });
-  }
-
-  async stop(): Promise<void> {
-    await this.running.mic.stop();
-    await this.#lifecycle.stop();
-    await this.#transport.close();
-  }
-}
 
 describe.for(
   helms().map((helm) => ({
