@@ -57,14 +57,15 @@ interface Fields {
  */
 export function cloudConfigFromFile(text: string, environment: Environment): CloudConfig {
   let file: unknown;
+  let flaw: string | undefined;
   try {
     file = parse(text);
   } catch (error) {
     // The parser's own words quote the text, which holds secrets.
     const { code, linePos } = error as Partial<YAMLParseError>;
-    const where = linePos === undefined ? "" : `, line ${linePos[0].line}`;
-    throw new Error(`the cloud config is neither JSON nor YAML (${code ?? "unreadable"}${where}); correct it`);
+    flaw = `${code ?? "unreadable"}${linePos === undefined ? "" : `, line ${linePos[0].line}`}`;
   }
+  if (flaw !== undefined) throw new Error(`the cloud config is neither JSON nor YAML (${flaw}); correct it`);
   if (typeof file !== "object" || file === null || Array.isArray(file))
     throw new Error("the cloud config is no object; give the contents of azure.json");
   const values = file as Record<string, unknown>;
