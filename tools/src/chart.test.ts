@@ -43,13 +43,15 @@ describe.skipIf(helm === "")(`the chart${reason}`, () => {
     expect(await readFile(file.path, "utf8")).toBe(await deployYaml(helm, file));
   });
 
-  test("gives rights to its two ServiceAccounts, none of them to everything", async () => {
+  test("gives rights to its two ServiceAccounts and to kubelet's, none of them to everything", async () => {
     const objects = rights(await render());
     expect(names(objects)).toEqual([
       "ClusterRole /podid-mic",
       "ClusterRole /podid-nmi",
+      "ClusterRole /podid-nmi-tokens",
       "ClusterRoleBinding /podid-mic",
       "ClusterRoleBinding /podid-nmi",
+      "ClusterRoleBinding /podid-nmi-tokens",
       "Role default/podid-mic-former-lock",
       "Role identity-system/podid-mic",
       "Role identity-system/podid-mic-leader",
@@ -65,9 +67,11 @@ describe.skipIf(helm === "")(`the chart${reason}`, () => {
     const words = granted.flatMap(({ apiGroups, resources, verbs }) => [...apiGroups, ...resources, ...verbs]);
     expect(words.filter((word) => word.includes("*"))).toEqual([]);
     expect(words).not.toContain("secrets");
-    for (const { subjects } of objects.filter(({ kind }) => kind.endsWith("Binding")))
+    for (const { metadata, subjects } of objects.filter(({ kind }) => kind.endsWith("Binding")))
       expect(subjects).toEqual([
-        { kind: "ServiceAccount", name: expect.stringMatching(/^podid-(mic|nmi)$/), namespace: "identity-system" },
+        metadata.name === "podid-nmi-tokens"
+          ? { apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: "system:nodes" }
+          : { kind: "ServiceAccount", name: expect.stringMatching(/^podid-(mic|nmi)$/), namespace: "identity-system" },
       ]);
   });
 

@@ -70,7 +70,7 @@ const OF_NMI: readonly Row[] = [
 
 /** What NMI gets besides. docs/divergences.md lists them. */
 const OURS =
-  /^--(MICNamespace|mic-service-account|state-dir|probe-socket|cni-cache-dir|cni-config-dir|node-cloud-config|immutable-user-msis)=/;
+  /^--(MICNamespace|mic-service-account|state-dir|probe-socket|cni-cache-dir|cni-config-dir|node-cloud-config|immutable-user-msis|token-request-credentials|kubelet-kubeconfig)=/;
 
 function nested(key: string, value: unknown): Record<string, unknown> {
   return key.split(".").reduceRight<unknown>((below, part) => ({ [part]: below }), value) as Record<string, unknown>;

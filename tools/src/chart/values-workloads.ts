@@ -94,7 +94,12 @@ export const MIC_VALUES: readonly (Value | Group)[] = [
     "",
     "How often everything is looked through again although nothing changed; empty: 3600s.",
   ),
-  value("mic.immutableUserMSIs", "strings", [], "Client ids or ARM ids of identities that are never detached and that NMI refuses to pods."),
+  value(
+    "mic.immutableUserMSIs",
+    "strings",
+    [],
+    "Client ids or ARM ids of identities that are never detached and that NMI refuses to pods.",
+  ),
   value("mic.createDeleteBatch", "count", "", "Writes to the API server in flight per VM or scale set; empty: 20."),
   value(
     "mic.clientQps",
@@ -279,7 +284,7 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
   own(
     "nmi.tokenRequests.credentials",
     "text",
-    "",
+    "kubelet",
     "Whose rights ask for tokens of pods, for identities of type 3: kubelet (this node's pods alone; its kubeconfig and certificates are mounted) or service-account (nmi.tokenRequests.namespaces). Empty: nobody's, and type 3 is not served.",
     { schema: { enum: ["", "kubelet", "service-account"] } },
   ),
@@ -299,7 +304,7 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
     "nmi.tokenRequests.kubeletKubeconfig",
     "text",
     "/var/lib/kubelet/kubeconfig",
-    "kubelet's kubeconfig on the node.",
+    "kubelet's kubeconfig on the node; kubeadm's is /etc/kubernetes/kubelet.conf. A node without it serves the other types.",
   ),
   own("nmi.tokenRequests.kubeletPki", "text", "/var/lib/kubelet/pki", "Folder of the certificates that it names."),
   {
