@@ -60,6 +60,11 @@ export class Control {
     return this.#request("POST", "/azure/faults", fault);
   }
 
+  /** Every fault, with how many requests it has met. */
+  azureFaults(): Promise<readonly { readonly id: string; readonly met: number }[]> {
+    return this.#request("GET", "/azure/faults");
+  }
+
   clearAzureFaults(): Promise<void> {
     return this.#request("DELETE", "/azure/faults");
   }
