@@ -19,12 +19,13 @@ import type { ShippedProcess } from "./shipped-process.ts";
 
 const COUNTS = (process.env["PODID_BENCH_LARGE_PODS"] ?? "1000,25000,50000,100000,150000").split(",").map(Number);
 const START_TIMEOUT_MS = 300_000;
-/** Until what a start does once is done: statuses are written, ARM was looked at. */
-const SETTLE_MS = Number(process.env["PODID_BENCH_SETTLE_MS"] ?? 12_000);
+/** A start is over when nothing was written for so long: statuses are written once, and again at most every 30 s. */
+const SETTLE_MS = 8_000;
 /** Reconciling six times as often as by default, so that the window has some of it. */
 const RECONCILE_S = 30;
 const QUIET_S = Number(process.env["PODID_BENCH_QUIET_S"] ?? 60);
 const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+const WRITES: ReadonlySet<string> = new Set(["create", "update", "patch", "delete"]);
 
 interface Point {
   readonly pods: number;
@@ -76,7 +77,7 @@ export async function largeFigures({ plots }: SuiteOptions = {}): Promise<readon
         () => Promise.resolve(stage.armRequests().length > armBefore),
         START_TIMEOUT_MS,
       );
-      await pause(SETTLE_MS);
+      await untilQuiet(stage);
       const { residentBytes, peakBytes } = mic.memory;
       points.push({ pods, seconds, residentBytes, peakBytes });
       process.stderr.write(
@@ -129,6 +130,17 @@ async function leftAlone(stage: MicStage, mic: ShippedProcess): Promise<Quiet> {
     writes: requests.length - reads,
     kubeRequests: stage.kubeRequests().length - kube,
   };
+}
+
+/** Waits for the end of what a start does once: every identity and binding gets its status. */
+async function untilQuiet(stage: MicStage): Promise<void> {
+  const writes = (): number =>
+    stage.kubeRequests().filter(({ verb, resource }) => WRITES.has(verb) && resource !== "leases").length;
+  let before = -1;
+  for (let now = writes(); now !== before; now = writes()) {
+    before = now;
+    await pause(SETTLE_MS);
+  }
 }
 
 function plotOf(points: readonly Point[]): string {
