@@ -52,8 +52,7 @@ export const MIC_FLAGS = {
   "prometheus-port": portFlag({ default: 8888, help: "Port of /metrics." }),
   enableProfile: booleanFlag({
     default: false,
-    help: "Profiling.",
-    ignored: "Node's inspector does it: start with NODE_OPTIONS=--inspect.",
+    help: "Serve profiles of this process on 127.0.0.1:6060/debug/pprof/.",
   }),
   enableScaleFeatures: booleanFlag({
     default: false,

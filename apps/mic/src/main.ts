@@ -2,7 +2,15 @@ import { userAgent } from "@podid/crd-types";
 import { pacedTransport, RequestRate, systemClock, transportFromKubeConfig } from "@podid/kube";
 import type { ConnectionSource, KubeTransport } from "@podid/kube";
 import { loadKubeConfig } from "@podid/kube/kubeconfig";
-import { createLogger, renderHelp, runMain, startMetrics, startProbes, startTracing } from "@podid/service";
+import {
+  createLogger,
+  openProfiler,
+  renderHelp,
+  runMain,
+  startMetrics,
+  startProbes,
+  startTracing,
+} from "@podid/service";
 import { AzureAccess } from "./cloud/azure-access.ts";
 import { loadCloud } from "./cloud/load-cloud.ts";
 import { runDrain } from "./drain/drain-command.ts";
@@ -73,7 +81,11 @@ runMain(async (signal) => {
     clock: systemClock,
     load: () => loadCloud(flags.cloudconfig, process.env),
     onChange: ({ config }) => {
-      void mic.accessChanged(protectedIdentities(flags["immutable-user-msis"], config));
+      mic
+        .accessChanged(protectedIdentities(flags["immutable-user-msis"], config))
+        .catch((error: unknown) =>
+          log.error({ error: String(error) }, "could not begin anew with the changed cloud config"),
+        );
     },
   });
   const metrics = new MicMetrics();
@@ -103,6 +115,7 @@ runMain(async (signal) => {
     ready: mic.ready,
   });
   const scrape = await startMetrics({ ...host, port: flags["prometheus-port"], registry: metrics.registry });
+  const profiler = flags.enableProfile ? await openProfiler(log) : undefined;
   log.info({ port: probes.port }, `initialized health probe on port ${probes.port}`);
   log.info({ port: scrape.port }, `registered and exported metrics on port ${scrape.port}`);
 
@@ -115,7 +128,7 @@ runMain(async (signal) => {
   await mic.stop();
   await lifecycle.stop();
   azure.close();
-  await Promise.all([probes.close(), scrape.close(), tracing.close()]);
+  await Promise.all([probes.close(), scrape.close(), profiler?.close(), tracing.close()]);
   await Promise.all([transport.close(), leases.close()]);
   return 0;
 });

@@ -4,7 +4,7 @@ import { guardRules, NodeRules, planRestore, systemExec } from "@podid/iptables"
 import type { RuleOptions } from "@podid/iptables";
 import { transportFromKubeConfig } from "@podid/kube";
 import { loadNodeKubeConfig } from "@podid/kube/node-kubeconfig";
-import { createLogger, renderHelp, startTracing } from "@podid/service";
+import { createLogger, openProfiler, renderHelp, startTracing } from "@podid/service";
 import type { Logger } from "@podid/service";
 import { openAudit } from "./audit-stream.ts";
 import { readCommand } from "./config.ts";
@@ -15,7 +15,6 @@ import { findKubenet, KUBENET_REFUSAL } from "./kubenet.ts";
 import { startNmi } from "./nmi.ts";
 import { HostGroups } from "./node/host-groups.ts";
 import { addLinkLocal, removeLinkLocal } from "./node/link-local.ts";
-import { PROFILE_PORT, startProfiler } from "./profiler.ts";
 import { allowRouteLocalnet } from "./route-localnet.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "./version.ts";
 
@@ -137,7 +136,7 @@ async function serve(
       problem === undefined ? log.info({}, "traces are sent again") : log.warn({ problem }, "traces cannot be sent"),
   });
   const audit = openAudit(config.auditLog, (why) => log.error({ why }, "lines of the audit are lost"));
-  const profiler = config.profile ? await profile(log) : undefined;
+  const profiler = config.profile ? await openProfiler(log) : undefined;
   const nmi = await startNmi(config, {
     transport,
     rules,
@@ -159,18 +158,6 @@ async function serve(
   await transport.close();
   log.info({}, "exiting with 0");
   return 0;
-}
-
-/** Its port may still be a predecessor's, and a profile is not worth a start that fails. */
-async function profile(log: Logger): Promise<Awaited<ReturnType<typeof startProfiler>> | undefined> {
-  try {
-    const profiler = await startProfiler();
-    log.info({}, `serving profiles on 127.0.0.1:${profiler.port}`);
-    return profiler;
-  } catch (error) {
-    log.warn({ error: String(error) }, `no profiles: 127.0.0.1:${PROFILE_PORT} cannot be listened on`);
-    return undefined;
-  }
 }
 
 function nodeRules(config: Config, log: Logger): NodeRules {

@@ -18,6 +18,7 @@ export { renderHelp, renderMarkdown } from "./help.ts";
 export { createLogger } from "./logger.ts";
 export type { Logger, LoggerOptions } from "./logger.ts";
 export { LOGGING_FLAGS } from "./logging-flags.ts";
+export { openProfiler } from "./profiler.ts";
 export { runMain } from "./run.ts";
 export { startTracing } from "./tracing/start-tracing.ts";
 export type { TracingOptions } from "./tracing/start-tracing.ts";

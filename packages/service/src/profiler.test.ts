@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { expect, test } from "vitest";
-import { startProfiler } from "./profiler.ts";
+import { createLogger } from "./logger.ts";
+import { openProfiler, startProfiler } from "./profiler.ts";
 
 function ask(port: number, path: string, host = "localhost"): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
@@ -34,4 +35,17 @@ test("L-19 profiles on the loopback address, one at a time, and never a heap's c
   } finally {
     await profiler.close();
   }
+});
+
+test("a port that somebody has: no profiles, and a word about it", async () => {
+  const profiler = await startProfiler({ port: 0 });
+  const said: string[] = [];
+  const log = createLogger({ component: "test", format: "text", write: (line) => said.push(line) });
+  expect(await openProfiler(log, profiler.port)).toBeUndefined();
+  expect(said.join("")).toContain(`no profiles: 127.0.0.1:${profiler.port}`);
+  const port = profiler.port;
+  await profiler.close();
+  const opened = await openProfiler(log, port);
+  expect((await ask(port, "/debug/pprof/")).status).toBe(200);
+  await opened?.close();
 });

@@ -1,15 +1,31 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Session } from "node:inspector/promises";
+import type { Logger } from "./logger.ts";
 
-/** Upstream's address for Go's profiler. */
-export const PROFILE_PORT = 6060;
+/** Where aad-pod-identity serves Go's. */
+const PROFILE_PORT = 6060;
 const MOST_SECONDS = 300;
 
 const INDEX = `profiles of this process, in V8's formats (open them in a browser's developer tools):
 /debug/pprof/profile?seconds=30  where the time goes (.cpuprofile)
 /debug/pprof/heap?seconds=30     what allocates (.heapprofile); counts and places, no contents
 `;
+
+/** Serves profiles if the port is free: it may be another process's of this node, and a profile is not worth a start that fails. */
+export async function openProfiler(
+  log: Pick<Logger, "info" | "warn">,
+  port = PROFILE_PORT,
+): Promise<{ close(): Promise<void> } | undefined> {
+  try {
+    const profiler = await startProfiler({ port });
+    log.info({}, `serving profiles on 127.0.0.1:${profiler.port}`);
+    return profiler;
+  } catch (error) {
+    log.warn({ error: String(error) }, `no profiles: 127.0.0.1:${port} cannot be listened on`);
+    return undefined;
+  }
+}
 
 /**
  * Serves profiles on a loopback address, one at a time. Heap snapshots are not among them: they would hold every token.
