@@ -1,8 +1,7 @@
-import { imdsListener } from "@podid/imds-proxy";
+import { imdsServer } from "@podid/imds-proxy";
 import type { ImdsProxyOptions } from "@podid/imds-proxy";
 import type { Endpoint } from "@podid/service";
 import { chmod, mkdir, rename, rm, stat } from "node:fs/promises";
-import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
@@ -51,8 +50,7 @@ export async function openHostTokenSocket(path: string, proxy: ImdsProxyOptions)
 }
 
 function hostTokenServer(proxy: ImdsProxyOptions): Server {
-  const listener = imdsListener({ ...proxy, rules: { ...proxy.rules, hostToken: true }, onlyHostTokens: true });
-  return createServer({ maxHeaderSize: 16_384, requestTimeout: 15_000, headersTimeout: 10_000 }, listener);
+  return imdsServer({ ...proxy, rules: { ...proxy.rules, hostToken: true }, onlyHostTokens: true });
 }
 
 function end(server: Server): Promise<void> {

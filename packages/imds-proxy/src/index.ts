@@ -17,6 +17,7 @@ export type {
 } from "./imds-client.ts";
 export { ImdsForwarder } from "./imds-forwarder.ts";
 export type { ImdsForwarderOptions } from "./imds-forwarder.ts";
+export { imdsServer } from "./imds-server.ts";
 export { ImdsSource } from "./imds-source.ts";
 export { ParkingLot } from "./parking-lot.ts";
 export { parseRequest } from "./parse-request.ts";

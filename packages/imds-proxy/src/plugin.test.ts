@@ -1,12 +1,14 @@
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "./clock.ts";
 import { FairLimiter } from "./fair-limiter.ts";
 import { candidate, FakeDirectory, FakeSource, identity, pod, token } from "../test/fixtures.ts";
 import { ImdsForwarder } from "./imds-forwarder.ts";
 import { HttpImdsClient } from "./imds-client.ts";
+import { imdsServer } from "./imds-server.ts";
 import { imdsProxy, imdsServerOptions } from "./plugin.ts";
 import type { Exchange, ImdsProxyOptions } from "./listener.ts";
 import { METADATA_REQUIRED } from "./reply.ts";
@@ -32,7 +34,26 @@ async function listen(app: FastifyInstance): Promise<number> {
   return address.port;
 }
 
-async function setUp(options: Partial<ImdsProxyOptions> = {}) {
+/** Both ways to serve it, which have to be the same to every client. */
+const FRONTS = {
+  imdsServer: (options: ImdsProxyOptions) => {
+    const server = imdsServer(options);
+    open.push(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    return new Promise<number>((resolve) => {
+      server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
+    });
+  },
+  "imdsProxy in Fastify": async (options: ImdsProxyOptions) => {
+    const app = Fastify(imdsServerOptions());
+    await app.register(imdsProxy, options);
+    return listen(app);
+  },
+} as const;
+
+async function behind(front: keyof typeof FRONTS, options: Partial<ImdsProxyOptions> = {}) {
   const seen: { url: string; headers: Record<string, unknown> }[] = [];
   const imds = Fastify();
   imds.get("/metadata/instance", (request, reply) => {
@@ -76,10 +97,13 @@ async function setUp(options: Partial<ImdsProxyOptions> = {}) {
     sources: { 0: new FakeSource(token("t")) },
   });
   const exchanges: Exchange[] = [];
-  const app = Fastify(imdsServerOptions());
-  await app.register(imdsProxy, { tokens, forwarder, observe: (exchange) => exchanges.push(exchange), ...options });
-  const port = await listen(app);
-  return { app, port, directory, tokens, exchanges, seen, slow, base: `http://127.0.0.1:${port}` };
+  const port = await FRONTS[front]({
+    tokens,
+    forwarder,
+    observe: (exchange) => exchanges.push(exchange),
+    ...options,
+  });
+  return { port, directory, tokens, exchanges, seen, slow, base: `http://127.0.0.1:${port}` };
 }
 
 /** Sends bytes and returns everything that comes back until the server closes or `until` has been seen. */
@@ -97,7 +121,9 @@ function raw(port: number, bytes: string, until?: RegExp): Promise<string> {
   });
 }
 
-describe("over real sockets", () => {
+describe.for(Object.keys(FRONTS) as (keyof typeof FRONTS)[])("over real sockets, %s", (front) => {
+  const setUp = (options?: Partial<ImdsProxyOptions>) => behind(front, options);
+
   test("S60 a token with IMDS's content type", async () => {
     const { base, directory, exchanges } = await setUp();
     directory.put("127.0.0.1", { pod: pod("p"), candidates: [candidate(identity("a"))] });

@@ -1,10 +1,9 @@
 import type { FastifyHttpOptions, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { Server } from "node:http";
-import type { Socket } from "node:net";
+import { answerClientError, KEEP_ALIVE_MS, PARSER_LIMITS, REQUEST_TIMEOUT_MS } from "./imds-server.ts";
 import { imdsListener } from "./listener.ts";
 import type { ImdsProxyOptions } from "./listener.ts";
-import { errorReply } from "./reply.ts";
 
 /**
  * Server options that the plugin depends on. Fastify's router decodes, normalises and answers on its own; here every
@@ -19,17 +18,11 @@ export function imdsServerOptions(): FastifyHttpOptions<Server> {
     forceCloseConnections: "idle",
     bodyLimit: 1_024,
     connectionTimeout: 0,
-    keepAliveTimeout: 65_000,
-    requestTimeout: 15_000,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     handlerTimeout: 0,
-    http: {
-      maxHeaderSize: 16_384,
-      headersTimeout: 10_000,
-      connectionsCheckingInterval: 5_000,
-      requireHostHeader: false,
-      joinDuplicateHeaders: false,
-    },
-    clientErrorHandler,
+    http: { ...PARSER_LIMITS },
+    clientErrorHandler: answerClientError,
   };
 }
 
@@ -54,20 +47,3 @@ const plugin: FastifyPluginCallback<ImdsProxyOptions> = (fastify, options, done)
 
 /** Serves the metadata endpoint. Register it on a server made with {@link imdsServerOptions}; it takes all of its requests. */
 export const imdsProxy = fp(plugin, { name: "@podid/imds-proxy", fastify: "5.x" });
-
-const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large"],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout"],
-};
-
-/** What Node's parser refused never becomes a request; it still gets a JSON answer, and the connection ends. */
-function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, phrase] = CLIENT_ERRORS[error.code ?? ""] ?? [400, "Bad Request"];
-  const { headers, body } = errorReply(status, "invalid_request", `Invalid request: ${phrase}`);
-  const head = `HTTP/1.1 ${status} ${phrase}\r\nContent-Type: ${headers["content-type"]}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
-  socket.end(head + body, () => socket.destroy());
-}

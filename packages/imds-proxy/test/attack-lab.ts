@@ -1,4 +1,3 @@
-import Fastify from "fastify";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
@@ -6,8 +5,8 @@ import { systemClock } from "../src/clock.ts";
 import { FairLimiter } from "../src/fair-limiter.ts";
 import { HttpImdsClient } from "../src/imds-client.ts";
 import { ImdsForwarder } from "../src/imds-forwarder.ts";
+import { imdsServer } from "../src/imds-server.ts";
 import { ImdsSource } from "../src/imds-source.ts";
-import { imdsProxy, imdsServerOptions } from "../src/plugin.ts";
 import { TokenBroker } from "../src/token-broker.ts";
 import { TokenService } from "../src/token-service.ts";
 import { candidate, FakeDirectory, identity, pod, resourceId } from "./fixtures.ts";
@@ -101,11 +100,8 @@ export class AttackLab {
       random: Math.random,
       sources: { 0: new ImdsSource({ client, clock: systemClock }) },
     });
-    const app = Fastify(imdsServerOptions());
-    await app.register(imdsProxy, { tokens, forwarder, rules: { hostToken: true } });
-    this.#open.push(() => app.close());
-    await app.listen({ host: "127.0.0.1", port: 0 });
-    const guarded = { name: "podid", port: (app.server.address() as AddressInfo).port };
+    const server = imdsServer({ tokens, forwarder, rules: { hostToken: true } });
+    const guarded = { name: "podid", port: await this.listen(server) };
     const unguarded = { name: "without guards", port: await this.listen(unguardedProxy(this)) };
     return { guarded, unguarded };
   }

@@ -1,7 +1,7 @@
-import { imdsProxy, imdsServerOptions, normalizeAddress } from "@podid/imds-proxy";
+import { imdsServer, normalizeAddress } from "@podid/imds-proxy";
 import type { ImdsProxyOptions } from "@podid/imds-proxy";
-import Fastify from "fastify";
-import type { Socket } from "node:net";
+import type { Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import type { Door } from "./doors.ts";
 
 export interface HttpDoorOptions {
@@ -31,10 +31,9 @@ export class HttpDoors {
   async open({ host, port, proxy }: HttpDoorOptions): Promise<Door> {
     let retired = false;
     const own = new Set<Socket>();
-    const app = Fastify(imdsServerOptions());
-    await app.register(imdsProxy, { ...proxy, closing: () => retired });
-    app.server.maxConnections = MAX_CONNECTIONS;
-    app.server.prependListener("connection", (socket: Socket) => {
+    const server = imdsServer({ ...proxy, closing: () => retired });
+    server.maxConnections = MAX_CONNECTIONS;
+    server.prependListener("connection", (socket: Socket) => {
       const address = normalizeAddress(socket.remoteAddress ?? "");
       const others = this.#byAddress.get(address) ?? 0;
       if (others >= this.#perAddress) {
@@ -51,18 +50,12 @@ export class HttpDoors {
         this.#left(address);
       });
     });
-    try {
-      await app.listen({ host, port });
-    } catch (error) {
-      await app.close();
-      throw error;
-    }
-    const address = app.server.address();
+    await listening(server, host, port);
     return {
-      port: typeof address === "object" && address !== null ? address.port : port,
+      port: (server.address() as AddressInfo).port,
       retire: (to) => void (retired = to),
       connections: () => own.size,
-      close: () => app.close(),
+      close: () => new Promise((resolve) => server.close(() => resolve())),
     };
   }
 
@@ -77,4 +70,14 @@ export class HttpDoors {
     for (const socket of this.#connections)
       if (normalizeAddress(socket.remoteAddress ?? "") === address) socket.destroy();
   }
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
 }
