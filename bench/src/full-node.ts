@@ -1,5 +1,5 @@
 /**
- * Run by the suite `nmi` inside `unshare --net --mount`: NMI as shipped on a node of 110 pods with five identities each,
+ * Run by the suite `nmi-memory` inside `unshare --net --mount`: NMI as shipped on a node of 110 pods with five identities each,
  * and beside it a bare server that holds the same tokens, with the same options of Node. Every pod asks for every
  * token, then 200 000 requests more. Prints the memory of both before and after, as JSON.
  */

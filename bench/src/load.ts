@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 
 /**
- * Run in a pod by the suite `nmi`: sends one request again and again over a number of connections, one after the other
+ * Run in a pod by the suite `nmi-tokens`: sends one request again and again over a number of connections, one after the other
  * on each, for a while, and prints as JSON how many were answered and how long they took. Sockets and bytes instead of
  * an HTTP client, so that the load costs less than what it measures.
  */

@@ -3,38 +3,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster } from "@podid/e2e/cluster";
 import { bundleApp } from "@podid/tools/bundle";
-import { build } from "esbuild";
+import { bundleBare } from "./bundle-bare.ts";
 import { figure } from "./figure.ts";
 import type { Figure } from "./figure.ts";
 import { loadedFigures } from "./loaded.ts";
 import { requestFigures } from "./requests.ts";
 import type { Sample } from "./start-and-memory.ts";
+import { medianOf } from "./timing.ts";
 
 const TIMES = 5;
-const BARE_HTTP = "bare node:http";
 
-/** NMI as shipped, on a node of the sandbox, beside bare servers on the same node in the same run. */
-export async function nmiFigures(): Promise<readonly Figure[]> {
-  const directory = mkdtempSync(join(tmpdir(), "podid-bench-"));
-  const cluster = await Cluster.start();
-  try {
+/** How long NMI as shipped takes to start on a node of the sandbox, and its size, beside bare servers on the same node. */
+export async function startFigures(): Promise<readonly Figure[]> {
+  return inSandbox(async (cluster, directory) => {
     const node = cluster.vm;
-    const bundleBare = async (entry: string): Promise<string> => {
-      const outfile = join(directory, `${entry}.mjs`);
-      await build({
-        entryPoints: [join(import.meta.dirname, `${entry}.ts`)],
-        outfile,
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-      });
-      return outfile;
-    };
-    const requests = await requestFigures(cluster, () => bundleBare("bare-token"));
+    await cluster.nmiReady(node);
     const name = `nmi-${node}`;
     const pid = (await cluster.control.processes()).find((each) => each.name === name)?.pid;
-    const [command, environment] = await Promise.all(
+    const [command = [], environment = []] = await Promise.all(
       ["cmdline", "environ"].map(async (file) =>
         (await cluster.control.exec({ node }, ["cat", `/proc/${pid}/${file}`])).stdout
           .split("\0")
@@ -43,62 +29,79 @@ export async function nmiFigures(): Promise<readonly Figure[]> {
     );
     await cluster.control.process(name, "stop");
     const env = Object.fromEntries(
-      (environment ?? []).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+      environment.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
     );
-    const measure = async (what: readonly string[], url: string): Promise<readonly Sample[]> => {
-      const input = JSON.stringify({ command: what, env, url, times: 1 });
-      const { code, stdout, stderr } = await cluster.control.exec({ node }, [
-        process.execPath,
-        join(import.meta.dirname, "start-and-memory.ts"),
-        input,
-      ]);
+    const measure = async (what: readonly string[], url: string): Promise<Sample> => {
+      const input = JSON.stringify({ command: what, env, url });
+      const program = join(import.meta.dirname, "start-and-memory.ts");
+      const { code, stdout, stderr } = await cluster.control.exec({ node }, [process.execPath, program, input]);
       if (code !== 0) throw new Error(stderr);
-      return JSON.parse(stdout) as Sample[];
+      return JSON.parse(stdout) as Sample;
     };
-    const bare = async (entry: string): Promise<() => Promise<readonly Sample[]>> => {
-      const command = [process.execPath, await bundleBare(entry)];
-      return () => measure(command, "http://127.0.0.1:8099/readyz");
+    const bare = async (entry: string): Promise<() => Promise<Sample>> => {
+      const program = [process.execPath, await bundleBare(entry, directory)];
+      return () => measure(program, "http://127.0.0.1:8099/readyz");
     };
     // In turns, so that whatever else the machine does meets all of them.
-    const [nmi, fastify, http] = (
-      await inTurns([
-        () => measure(command ?? [], "http://127.0.0.1:8080/readyz"),
-        await bare("bare-fastify"),
-        await bare("bare-http"),
-      ])
-    ).map(median);
-    if (nmi === undefined || fastify === undefined || http === undefined) throw new Error("nothing was measured");
+    const samples = await inTurns({
+      nmi: () => measure(command, "http://127.0.0.1:8080/readyz"),
+      fastify: await bare("bare-fastify"),
+      http: await bare("bare-http"),
+    });
+    const of = (server: keyof typeof samples, what: keyof Sample): number =>
+      medianOf(samples[server].map((sample) => sample[what]));
     return [
-      ...requests,
-      figure("nmi-start", "ms", nmi.milliseconds, {
-        baseline: fastify.milliseconds,
+      figure("nmi-start", "ms", of("nmi", "milliseconds"), {
+        baseline: of("fastify", "milliseconds"),
         against: "bare Fastify, bundled",
         limit: { of: "ratio", most: 2 },
       }),
-      figure("nmi-memory-start", "bytes", nmi.residentBytes, { baseline: http.residentBytes, against: BARE_HTTP }),
-      figure("nmi-memory-start-anonymous", "bytes", nmi.anonymousBytes, {
-        baseline: http.anonymousBytes,
-        against: BARE_HTTP,
+      ...(["residentBytes", "anonymousBytes"] as const).map((what) =>
+        figure(what === "residentBytes" ? "nmi-memory-start" : "nmi-memory-start-anonymous", "bytes", of("nmi", what), {
+          baseline: of("http", what),
+          against: "bare node:http",
+        }),
+      ),
+      figure("nmi-bundle", "bytes", statSync(await bundleApp("nmi")).size, {
+        baseline: statSync(await bundleBare("bare-fastify", directory)).size,
+        against: "bare Fastify, bundled",
       }),
-      ...(await loadedFigures(await bundleBare("bare-tokens"))),
-      figure("nmi-bundle", "bytes", statSync(await bundleApp("nmi")).size),
     ];
+  });
+}
+
+/** Tokens from NMI as shipped, beside a bare server on the same path. */
+export async function tokenFigures(): Promise<readonly Figure[]> {
+  return inSandbox((cluster, directory) => requestFigures(cluster, () => bundleBare("bare-token", directory)));
+}
+
+/** Memory of NMI as shipped on a full node. */
+export async function memoryFigures(): Promise<readonly Figure[]> {
+  const directory = mkdtempSync(join(tmpdir(), "podid-bench-"));
+  try {
+    return await loadedFigures(await bundleBare("bare-tokens", directory));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function inSandbox<T>(work: (cluster: Cluster, directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "podid-bench-"));
+  const cluster = await Cluster.start();
+  try {
+    return await work(cluster, directory);
   } finally {
     await cluster.stop();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function inTurns<T>(measurements: readonly (() => Promise<readonly T[]>)[]): Promise<T[][]> {
-  const results: T[][] = measurements.map(() => []);
+async function inTurns<Name extends string>(
+  measurements: Readonly<Record<Name, () => Promise<Sample>>>,
+): Promise<Record<Name, Sample[]>> {
+  const entries = Object.entries(measurements) as [Name, () => Promise<Sample>][];
+  const samples = Object.fromEntries(entries.map(([name]) => [name, [] as Sample[]])) as Record<Name, Sample[]>;
   for (let time = 0; time < TIMES; time++)
-    for (const [index, measurement] of measurements.entries()) results[index]?.push(...(await measurement()));
-  return results;
-}
-
-function median(samples: readonly Sample[]): Sample {
-  const sorted = samples.toSorted((a, b) => a.milliseconds - b.milliseconds);
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  if (middle === undefined) throw new Error("nothing was measured");
-  return middle;
+    for (const [name, measurement] of entries) samples[name].push(await measurement());
+  return samples;
 }

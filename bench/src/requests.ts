@@ -11,8 +11,8 @@ const BARE_PORT = 8098;
 /** Packets for this port of the metadata address are redirected to the bare server, by the same kind of rule. */
 const BARE_METADATA_PORT = 81;
 const CONNECTIONS = 32;
-const ROUNDS = Number(process.env["PODID_BENCH_ROUNDS"] ?? 3);
-const ROUND_MS = Number(process.env["PODID_BENCH_ROUND_MS"] ?? 5_000);
+const ROUNDS = Number(process.env["PODID_BENCH_ROUNDS"] ?? 5);
+const ROUND_MS = Number(process.env["PODID_BENCH_ROUND_MS"] ?? 4_000);
 /** How long NMI answers at full load without one error. */
 const SOAK_MS = Number(process.env["PODID_BENCH_SOAK_MS"] ?? 60_000);
 const IMDS_MS = 2;

@@ -5,14 +5,13 @@ import { field } from "./process-memory.ts";
 import type { Memory } from "./process-memory.ts";
 
 /**
- * Run in a node's network namespace by the suite `nmi`: starts a program again and again and prints, as JSON, how long
- * each start took until `GET url` answered 200, and the resident memory two seconds later.
+ * Run in a node's network namespace by the suite `nmi-start`: starts a program and prints, as JSON, how long that took
+ * until `GET url` answered 200, and the resident memory two seconds later.
  */
 interface Input {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly url: string;
-  readonly times: number;
 }
 
 export interface Sample extends Memory {
@@ -21,9 +20,7 @@ export interface Sample extends Memory {
 
 const SETTLE_MS = 2000;
 const input = JSON.parse(process.argv[2] ?? "{}") as Input;
-const samples: Sample[] = [];
-for (let i = 0; i < input.times; i++) samples.push(await measure(input));
-process.stdout.write(JSON.stringify(samples));
+process.stdout.write(JSON.stringify(await measure(input)));
 
 async function measure({ command, env, url }: Input): Promise<Sample> {
   const [program = "", ...args] = command;

@@ -26,17 +26,19 @@ export const SUITES: readonly SuiteEntry[] = [
     load: async () => (await import("./large.ts")).largeFigures,
   },
   {
-    name: "nmi",
-    figures: [
-      "nmi-cached-throughput",
-      "nmi-cached-p99",
-      "nmi-uncached-added-p50",
-      "nmi-memory-idle",
-      "nmi-memory-loaded",
-      "nmi-start",
-      "nmi-bundle",
-    ],
-    load: async () => (await import("./nmi.ts")).nmiFigures,
+    name: "nmi-tokens",
+    figures: ["nmi-cached-throughput", "nmi-cached-p99", "nmi-uncached-added-p50"],
+    load: async () => (await import("./nmi.ts")).tokenFigures,
+  },
+  {
+    name: "nmi-start",
+    figures: ["nmi-bundle"],
+    load: async () => (await import("./nmi.ts")).startFigures,
+  },
+  {
+    name: "nmi-memory",
+    figures: ["nmi-memory-idle", "nmi-memory-loaded"],
+    load: async () => (await import("./nmi.ts")).memoryFigures,
   },
   {
     name: "cold",
