@@ -52,7 +52,7 @@ onKubeServers((cluster) => {
     expect(c.held(vm("test-node"))).toEqual([]);
   });
 
-  test(`S26 20 000 pods: ${MANY} here`, { timeout: 1_200_000 }, async () => {
+  test(`S26 20 000 pods: ${MANY} here`, { timeout: 3_600_000 }, async () => {
     const c = cluster();
     await c.node("node", vm("node"));
     await c.identity("test-id");
@@ -60,7 +60,8 @@ onKubeServers((cluster) => {
     const names = Array.from({ length: MANY }, (_, n) => `pod-${n}`);
     await eachOf(names, (name) => c.pod(name, "node", "sel"));
     const mic = await c.mic(["--createDeleteBatch=4"]);
-    const patience = 20_000 + MANY * 30;
+    // What a busy machine takes; a quiet one is done in a third of it.
+    const patience = 60_000 + MANY * 60;
     await c.eventually(async () => expect(await count(c)).toEqual({ Assigned: MANY }), patience, 500);
     // The API server gets 25 of the events: more of one object at once are dropped, as client-go does it.
     expect(mic.messages.filter((line) => line.includes("has successfully been assigned to node"))).toHaveLength(MANY);

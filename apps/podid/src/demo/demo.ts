@@ -57,7 +57,7 @@ export async function demonstrate(
   const log: string[] = [];
   try {
     const succeeded = followPod(cluster, pod, { step, log, signal: AbortSignal.any([signal, ended.signal]) });
-    await Promise.race([succeeded, watchForCause(cluster, pod, ended.signal, signal)]);
+    await Promise.race([succeeded, watchForCause(cluster, pod, log, ended.signal, signal)]);
     if ((await leaks(cluster)).length > 0)
       throw new DemoFailure(
         diagnose(await gatherFacts(cluster, pod)) ??
@@ -139,6 +139,7 @@ function assignedOf(cluster: Cluster, pod: { namespace: string; name: string }):
 async function watchForCause(
   cluster: Cluster,
   pod: { namespace: string; name: string },
+  log: readonly string[],
   ended: AbortSignal,
   interrupted: AbortSignal,
 ): Promise<never> {
@@ -154,11 +155,15 @@ async function watchForCause(
     if (Date.now() - started > LIMIT_MS)
       throw new DemoFailure(
         cause ??
-          `the demo's pod did not succeed within ${LIMIT_MS / 1000} s, and nothing looks wrong; its log has more`,
+          `the demo's pod did not succeed within ${LIMIT_MS / 1000} s, and nothing looks wrong. ${lastWords(log)}`,
       );
     await delay(250, undefined, { signal: AbortSignal.any([ended, interrupted]) }).catch(() => undefined);
   }
   return new Promise<never>(() => undefined);
+}
+
+function lastWords(log: readonly string[]): string {
+  return log.length === 0 ? "It logged nothing" : ["Its log ends with", ...log.slice(-8)].join("\n  ");
 }
 
 /** What only the emulated cloud saw. */

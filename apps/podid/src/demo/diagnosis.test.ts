@@ -49,6 +49,13 @@ test.for<{ name: string; given: Partial<Facts>; says: string }>([
     given: { pod: { namespace: "default", name: "demo", label: undefined, node: "aks-vm-0", phase: "Running" } },
     says: "lacks the label aadpodidbinding",
   },
+  {
+    name: "program over",
+    given: {
+      pod: { namespace: "default", name: "demo", label: "demo", node: "aks-vm-0", phase: "Running", exitCode: 1 },
+    },
+    says: "program ended with 1",
+  },
   { name: "binding gone", given: { bindings: [], assigned: [] }, says: "binding is missing" },
   {
     name: "binding in another namespace",

@@ -9,6 +9,8 @@ export interface Facts {
         readonly label: string | undefined;
         readonly node: string | undefined;
         readonly phase: string | undefined;
+        /** How its program ended, if it did; it may run again. */
+        readonly exitCode?: number | undefined;
       }
     | undefined;
   readonly bindings: readonly {
@@ -97,6 +99,10 @@ const checks: readonly Check[] = [
     }
     return undefined;
   },
+  ({ pod }) =>
+    pod?.exitCode === undefined
+      ? undefined
+      : `the demo's program ended with ${pod.exitCode}, where it should make its checks. See podid sandbox logs ${pod.namespace}/${pod.name}`,
 ];
 
 /** Why the demo's pod does not get where it should; undefined when everything looks right. */

@@ -43,6 +43,7 @@ export async function gatherFacts(
       label: found.metadata.labels?.["aadpodidbinding"],
       node,
       phase: textAt(found, "status", "phase"),
+      exitCode: exitCode(found),
     },
     bindings: bindings.map((each) => ({
       ...nameOf(each),
@@ -69,6 +70,19 @@ async function ruleChanges(cluster: Cluster, node: string): Promise<readonly str
   if (save.code !== 0) return [`iptables-save failed: ${save.stderr.trim()}`];
   const desired = desiredRules({ metadataIp: METADATA_IP, metadataPort: 80, targetIp: "127.0.0.1", targetPort: 2579 });
   return planRestore(desired, parseSave(save.stdout))?.changes ?? [];
+}
+
+interface ContainerState {
+  readonly terminated?: { readonly exitCode: number };
+}
+
+/** Of the first container: now, or the last time that it ran. */
+function exitCode(pod: KubeObject): number | undefined {
+  const { containerStatuses = [] } = (pod["status"] ?? {}) as {
+    containerStatuses?: readonly { readonly state?: ContainerState; readonly lastState?: ContainerState }[];
+  };
+  const [status] = containerStatuses;
+  return (status?.state?.terminated ?? status?.lastState?.terminated)?.exitCode;
 }
 
 function nameOf(object: KubeObject): { namespace: string; name: string } {
