@@ -12,19 +12,17 @@ import type { Clock } from "@podid/imds-proxy";
 import type { NodeRules } from "@podid/iptables";
 import { EventRecorder, ResourceClient, RESOURCES } from "@podid/kube";
 import type { KubeTransport } from "@podid/kube";
-import { NO_TRACING, startMetrics, startProbes } from "@podid/service";
+import { NO_TRACING } from "@podid/service";
 import type { Checks, Endpoint, Logger, Tracing } from "@podid/service";
 import type { AuditStream } from "./audit-stream.ts";
 import { ClusterDirectory } from "./cluster-directory.ts";
 import type { Config } from "./config.ts";
 import { HttpDoors } from "./hand-over/http-door.ts";
 import type { HttpDoorOptions } from "./hand-over/http-door.ts";
-import { LateEndpoint } from "./hand-over/late-endpoint.ts";
 import { MeetingPoint } from "./hand-over/meeting-point.ts";
 import { UNCONTESTED } from "./hand-over/node-lock.ts";
 import type { Lock } from "./hand-over/node-lock.ts";
 import { Presence } from "./hand-over/presence.ts";
-import { openProbeSocket } from "./hand-over/probe-socket.ts";
 import { openHostTokens } from "./host-tokens.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import { NmiMetrics } from "./metrics.ts";
@@ -34,6 +32,7 @@ import { CniCache } from "./node/cni-cache.ts";
 import type { HostGroups } from "./node/host-groups.ts";
 import { nodeAddresses } from "./node/link-local.ts";
 import { StartupTaint } from "./node/startup-taint.ts";
+import { openOwnEndpoints } from "./own-endpoints.ts";
 import { Reflectors } from "./reflectors.ts";
 import { Reporting } from "./reporting.ts";
 import { tokenSources } from "./sources/sources.ts";
@@ -231,38 +230,29 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
     Object.entries(ready).flatMap(([name, check]) => (check() === undefined ? [] : [`${name}: ${check()}`]));
 
   const healthz = (): string => (presence.problem === undefined ? "Active" : "Not Active");
-  const probes = await LateEndpoint.open({
-    name: "probes",
-    open: () => startProbes({ port: config.probePort, healthz, live: {}, ready }),
-    clock,
-    log,
-  });
-  log.info({}, `initialized health probe on port ${probes.port}`);
-  const scrape = await LateEndpoint.open({
-    name: "metrics",
-    open: () => startMetrics({ port: config.metricsPort, registry: metrics.registry }),
-    clock,
-    log,
-  });
-  log.info({}, `registered and exported metrics on port ${scrape.port}`);
-  const ownProbes =
-    config.probeSocket === undefined ? undefined : await openProbeSocket(config.probeSocket, { live: {}, ready });
-  const hostTokens = await openHostTokens(config, proxy, { clock, log });
   await records?.start();
   watches.start();
   taint?.start();
-
   // Not waited for: the rules must not wait for the API server. Until it has been asked there are no such tokens.
   const verified = sources.verify();
   verified.catch(() => undefined);
-  await presence.start();
+  // Programs that look at the rules, connections to the API server and what listens need different things: all at once.
+  const present = presence.start();
+  const opening = Promise.all([
+    openOwnEndpoints(config, { healthz, ready, registry: metrics.registry }, { clock, log }),
+    openHostTokens(config, proxy, { clock, log }),
+  ]);
+  // Whatever cannot be opened: nobody leaves before the rules are in.
+  await Promise.allSettled([opening, present]);
+  const [own, hostTokens] = await opening;
+  await present;
 
   const nmi: Nmi = {
     get port() {
       return presence.port;
     },
-    probes,
-    metrics: scrape,
+    probes: own.probes,
+    metrics: own.metrics,
     notReady,
     async stop() {
       stopping = true;
@@ -280,7 +270,7 @@ export async function startNmi(config: Config, ports: NmiPorts): Promise<Nmi> {
       await sources.close();
       await watches.stop();
       await records?.stop();
-      await Promise.all([probes.close(), scrape.close(), ownProbes?.close(), events.flush({ timeoutMs: 1_000 })]);
+      await Promise.all([own.close(), events.flush({ timeoutMs: 1_000 })]);
       await reporting.close();
     },
   };

@@ -2,7 +2,7 @@ export { parseCommandLine } from "./command-line.ts";
 export type { CommandLine, FlagTable, FlagValues, ParsedCommandLine } from "./command-line.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export { startMetrics, startProbes } from "./endpoints.ts";
-export type { Checks, Endpoint } from "./endpoints.ts";
+export type { Checks, Endpoint, Scraped } from "./endpoints.ts";
 export {
   booleanFlag,
   choiceFlag,
