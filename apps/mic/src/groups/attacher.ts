@@ -7,7 +7,6 @@ import type {
   ComputeState,
   IdentityRef,
   LedgerStore,
-  Plan,
 } from "@podid/azure-assigner";
 import type { NodeGroup } from "@podid/crd-types";
 import type { Clock } from "@podid/kube";
@@ -20,6 +19,7 @@ import type { Lingering } from "./lingering.ts";
 import { noted } from "./noted.ts";
 import { backoffMs } from "./observation.ts";
 import type { Observation, Observations } from "./observation.ts";
+import { planLines } from "./plan-lines.ts";
 import type { Protection } from "./protection.ts";
 
 export type AdoptionMode = "all" | "assigned" | "none";
@@ -142,7 +142,10 @@ export class Attacher {
       fenced: this.#o.fenced,
       dryRun,
       signal,
-      onPlan: (plan) => this.#logPlan(group.name, plan),
+      onPlan: (plan) => {
+        const assigned = world.assignedIn(world.scope(groupKey));
+        for (const line of planLines(plan, { name: group.name, assigned, dryRun })) log.info({}, line);
+      },
       onAdopt: (keys) =>
         log.info(
           { group: group.id, identities: keys },
@@ -265,6 +268,10 @@ export class Attacher {
     const next = noted(before, outcome, clock.now(), ended);
     if (this.#o.protection.saw(next.attached)) this.#o.onProtectedSeen?.();
     const blocked = outcome.problem === undefined ? undefined : this.#blocked(before, outcome.problem);
+    for (const [key, { problem }] of next.refused) {
+      if (!before.refused.has(key) && problem.code !== "IdentityOnTrial")
+        this.#o.log.warn({}, `removing ${key} from ID list since it is erroneous`);
+    }
     observations.set(groupKey, { ...next, ...(blocked !== undefined && { blocked }) });
   }
 
@@ -305,15 +312,5 @@ export class Attacher {
     if (lookAgainAt !== undefined) dates.push(lookAgainAt);
     if (dates.length === 0) return undefined;
     return { requeueAfterMs: Math.max(1, Math.min(...dates) - clock.now()) };
-  }
-
-  #logPlan(name: string, { attach, detach }: Plan): void {
-    const ids = (refs: readonly IdentityRef[]): string => refs.map(({ id }) => id).join(" ");
-    const prefix = this.#o.dryRun ? "dry run: would be " : "";
-    if (attach.length + detach.length === 0) return;
-    this.#o.log.info(
-      {},
-      `${prefix}updating user-assigned identities on ${name}, assign [${ids(attach)}], unassign [${ids(detach)}]`,
-    );
   }
 }

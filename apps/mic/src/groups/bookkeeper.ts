@@ -84,8 +84,14 @@ export class Bookkeeper {
       if (!dryRun) {
         for (const { assignment, record, failure } of fail) announcer.applyFailed(assignment, record, failure);
         this.#nameUnusableNode(scope, todo);
+        if (scope.gone && remove.length > 0)
+          log.info({}, `deleting all assigned identites for ${scope.nodeNames.join(" ")} as node not found`);
         const errors = await eachLimited(batch, this.#writes(scope, todo));
         if (errors.length > 0) throw errors[0];
+        if (countWrites(todo) > 0) {
+          const { pods, identities, bindings } = world.counts;
+          log.info({}, `work done: true. Found ${pods} pods, ${identities} ids, ${bindings} bindings`);
+        }
       }
       if (needsArm || (dryRun && countWrites(todo) > 0)) onNeedsArm(scopeKey);
       if (dryRun || countWrites(todo) === 0) return;

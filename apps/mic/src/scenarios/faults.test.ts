@@ -120,10 +120,12 @@ describe("ARM fails", () => {
 
   test("somebody takes an identity away: the next look puts it back", async () => {
     await h.simple();
-    h.start({ reconcileIntervalMs: 100 });
+    const { log } = h.start({ reconcileIntervalMs: 100 });
     await h.becomes({ [SIMPLE]: "Assigned" });
     h.arm.machine(groupOf(vmProviderId("test-node"))).identities.clear();
     await until(() => expect(h.held(vmProviderId("test-node"))).toEqual(["identity1"]));
+    const said = `reconciling identity assignment for [${resourceId("identity1").toLowerCase()}] on node test-node`;
+    expect(log.join("")).toContain(said);
     expect(await h.cluster.statuses()).toEqual({ [SIMPLE]: "Assigned" });
   });
 

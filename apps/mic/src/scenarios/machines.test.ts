@@ -127,7 +127,7 @@ describe("several pods and machines", () => {
   test("S47 Existing not disturbed", async () => {
     await h.simple();
     h.arm.known = new Set([resourceId("identity1").toLowerCase()]);
-    h.start();
+    const { log } = h.start();
     await h.becomes({ [SIMPLE]: "Assigned" });
     for (const n of [1, 2]) {
       await h.cluster.identity(`bad-${n}`, { resourceID: resourceId(`missing-${n}`) });
@@ -142,6 +142,10 @@ describe("several pods and machines", () => {
       "bad-1-default-bad-1": "Created",
       "bad-2-default-bad-2": "Created",
     });
+    for (const n of [1, 2])
+      expect(log.join("")).toContain(
+        `removing ${resourceId(`missing-${n}`).toLowerCase()} from ID list since it is erroneous`,
+      );
     expect(h.held(vmProviderId("test-node"))).toEqual(["identity1"]);
   });
 
@@ -183,11 +187,13 @@ describe("several pods and machines", () => {
     await h.cluster.identity("own", { resourceID: resourceId("own") });
     await h.cluster.binding("own", "own", "own");
     await h.cluster.pod("own", "test-node2", "own");
-    h.start();
+    const { log } = h.start();
     await h.becomes({ ...assigned(1, 2, 3), "own-default-own": "Assigned" });
     await h.cluster.delete("node", "test-node2");
     await h.becomes(assigned(1, 3));
     await until(() => expect(h.held(vmssProviderId("testvmss1", 0))).toEqual(["identity1"]));
+    expect(log.join("")).toContain("deleting all assigned identites for test-node2 as node not found");
+    expect(log.join("")).toMatch(/work done: true\. Found \d+ pods, 2 ids, 2 bindings/);
   });
 
   test("the last node of a scale set gone: everything of ours is released", async () => {
