@@ -97,6 +97,21 @@ export class NodeCluster {
           clientSecret: MIC_APP.secret,
         },
         mic: trust,
+        test: {
+          ...trust,
+          selector: "helm-test",
+          clientID: IDENTITIES["demo1"],
+          subscriptionID: SUBSCRIPTION,
+          resourceGroup: "podid-demo",
+        },
+        azureIdentities: {
+          tested: {
+            type: 0,
+            resourceID: identityId("demo1"),
+            clientID: IDENTITIES["demo1"],
+            binding: { name: "tested", selector: "helm-test" },
+          },
+        },
         nmi: {
           ...trust,
           tokenRequests: { credentials: "kubelet", kubeletKubeconfig: this.node.kubeletKubeconfig },

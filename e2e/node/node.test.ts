@@ -58,6 +58,11 @@ describe("a real node", () => {
     expect(items.map(({ status }) => status.numberReady)).toEqual([1]);
   });
 
+  test("helm test fetches a token", async () => {
+    const said = await cluster.helm("test", "podid", "--namespace=podid", "--timeout=90s");
+    expect(said).toMatch(/Phase:\s+Succeeded/);
+  });
+
   test("an identity and a binding are applied", async () => {
     const spec = { type: 0, resourceID: identityId("demo1"), clientID: IDENTITIES["demo1"] };
     const apiVersion = "aadpodidentity.k8s.io/v1";

@@ -257,4 +257,7 @@ export const OPTION_VALUES: readonly (Value | Group)[] = [
   own("test.resourceGroup", "text", "", "Resource group whose VMs the demo lists; empty: that of the identity."),
   own("test.image", "text", "demo", "Image of the demo."),
   own("test.tag", "text", "", "Tag of the demo's image; empty: the chart's appVersion."),
+  own("test.extraEnv", "list", [], "Further environment variables, as of a proxy or an authority of one's own."),
+  own("test.extraVolumes", "list", [], "Further volumes of the pod."),
+  own("test.extraVolumeMounts", "list", [], "Where they are mounted."),
 ];
