@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -11,7 +11,7 @@ import type { Resource } from "@podid/kube";
 import { findAssets } from "@podid/kube-control-plane";
 import { helms } from "@podid/tools/helms";
 import { findKubeClient } from "@podid/tools/kube-clients";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { doDrain } from "../chart/drain-job.ts";
 import { CHART, HelmCluster } from "../chart/helm-cluster.ts";
@@ -196,6 +196,21 @@ describe.for(
       nameOverride: RELEASE,
       rbac: { secrets: [{ namespace: WORK, names: ["password"] }] },
     };
+
+    test("takes a copy of aad-pod-identity's whole values file, but for its images and its updateStrategy", async () => {
+      const defaults = parse(await readFile(join(FORMER_CHART, "values.yaml"), "utf8")) as Record<
+        "image" | "mic" | "nmi",
+        Record<string, unknown>
+      >;
+      delete defaults.image["repository"];
+      delete defaults.mic["tag"];
+      delete defaults.nmi["tag"];
+      delete defaults.nmi["updateStrategy"];
+      const { nameOverride, rbac } = upgraded;
+      const dryRun = await upgrade(await valuesFile({ ...defaults, nameOverride, rbac }), "--dry-run=server");
+      expect(dryRun).toMatchObject({ code: 0 });
+      expect(dryRun.output).toContain("maxSurge: 1");
+    });
 
     test("helm upgrade replaces everything in its place", async () => {
       const values = await valuesFile(upgraded);
