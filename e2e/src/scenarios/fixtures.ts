@@ -2,6 +2,8 @@
 export const IDENTITY_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000";
 export const VM_SUBSCRIPTION = "testSub";
 export const SCALE_SET_SUBSCRIPTION = "fakeSub";
+/** MIC writes the status of an identity or a binding every 30 s at most: on a busy machine the first may come before the work is done. */
+export const STATUS_PATIENCE = 60_000;
 
 /** RID(x). */
 export function resourceId(name: string): string {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { MACHINES, resourceId, vm } from "./fixtures.ts";
+import { MACHINES, resourceId, STATUS_PATIENCE, vm } from "./fixtures.ts";
 import type { MicCluster } from "./mic-cluster.ts";
 import { onKubeServers } from "./on-kube-servers.ts";
 
@@ -206,7 +206,14 @@ onKubeServers((cluster) => {
   });
 });
 
-/** Waits until MIC has recorded what it did: its ledger says what ARM has. */
+/** Waits until MIC has recorded what it did: its ledger says what ARM has, and the statuses of what it served say that it did. */
 async function quiet(c: MicCluster): Promise<void> {
-  await c.eventually(async () => expect(Object.values(await c.ledgers()).flat()).toEqual(["identity1 attached"]));
+  await c.eventually(async () => {
+    expect(Object.values(await c.ledgers()).flat()).toEqual(["identity1 attached"]);
+    for (const [kind, name] of [
+      ["azureIdentities", "test-id"],
+      ["azureIdentityBindings", "testbinding"],
+    ] as const)
+      expect((await c.find(kind, name))?.["status"]).toMatchObject({ assigned: 1 });
+  }, STATUS_PATIENCE);
 }

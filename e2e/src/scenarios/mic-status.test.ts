@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { findKubeClient } from "@podid/tools/kube-clients";
 import { describe, expect, test } from "vitest";
-import { MACHINES, vm } from "./fixtures.ts";
+import { MACHINES, STATUS_PATIENCE, vm } from "./fixtures.ts";
 import type { MicCluster } from "./mic-cluster.ts";
 import { onKubeServers } from "./on-kube-servers.ts";
 
@@ -50,13 +50,15 @@ onKubeServers((cluster) => {
     await c.becomes({ [SIMPLE]: "Assigned" });
     for (const kind of ["azureIdentities", "azureIdentityBindings"] as const) {
       const name = kind === "azureIdentities" ? "test-id" : "testbinding";
-      await c.eventually(async () =>
-        expect((await c.find(kind, name))?.["status"]).toMatchObject({
-          conditions: [{ type: "Ready", status: "True", reason: "Assigned", observedGeneration: 1 }],
-          matched: 1,
-          assigned: 1,
-          failed: 0,
-        }),
+      await c.eventually(
+        async () =>
+          expect((await c.find(kind, name))?.["status"]).toMatchObject({
+            conditions: [{ type: "Ready", status: "True", reason: "Assigned", observedGeneration: 1 }],
+            matched: 1,
+            assigned: 1,
+            failed: 0,
+          }),
+        STATUS_PATIENCE,
       );
     }
     c.startMic(["--leader-election-instance=second", "--http-probe-port=0", "--prometheus-port=0"]);
