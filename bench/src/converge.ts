@@ -122,7 +122,12 @@ async function run(sick: number | undefined): Promise<Run> {
     const mic = stage.mic();
     await mic.active();
     const before = stage.kubeRequests().length;
+    const cpu = { mic: mic.cpuSeconds, emulators: process.cpuUsage() };
     const { createdAt, creationMs } = await createPods(stage);
+    const { user, system } = process.cpuUsage(cpu.emulators);
+    process.stderr.write(
+      `converge: created in ${(creationMs / 1000).toFixed(1)} s; processor time meanwhile: emulators ${((user + system) / 1e6).toFixed(1)} s, MIC ${(mic.cpuSeconds - cpu.mic).toFixed(1)} s\n`,
+    );
     const scaleSets = createdAt.map((_, at) => at % SCALE_SETS);
     const healthy = scaleSets.filter((scaleSet) => scaleSet !== sick).length;
     await watch.until(healthy, TIMEOUT_MS);
