@@ -25,6 +25,8 @@ const ALL: readonly IdKind[] = ["none", "clientId", "resourceId", "objectId"];
 /** The versions that docs/conformance.md names. */
 const PYTHON_SDK = ["azure-identity==1.27.0", "msal==1.39.0"];
 const AZURE_CLI = ["azure-cli==2.91.0"];
+/** Without a registry this fails soon rather than after pip's many attempts. */
+const INSTALL = ["install", "--quiet", "--retries", "2", "--timeout", "30"];
 const INSTALL_LIMIT_MS = 600_000;
 
 /**
@@ -60,7 +62,7 @@ async function python(
   if (version === undefined) return { why: "python3 is not on the PATH" };
   const made = await once(`python-${hash(version.stdout, ...packages)}`, async (folder) => {
     await run("python3", ["-m", "venv", folder], { timeout: INSTALL_LIMIT_MS });
-    await run(join(folder, "bin/pip"), ["install", "--quiet", ...packages], { timeout: INSTALL_LIMIT_MS });
+    await run(join(folder, "bin/pip"), [...INSTALL, ...packages], { timeout: INSTALL_LIMIT_MS });
   });
   return "why" in made ? made : { command: command(join(made.folder, "bin/python")) };
 }
