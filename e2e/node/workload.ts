@@ -1,7 +1,6 @@
 import { IDENTITIES, SUBSCRIPTION } from "./node-cluster.ts";
 
 const DEMO_IMAGE = "ghcr.io/podid/demo:0.1.0";
-export const BUSYBOX_IMAGE = "podid.test/busybox:1";
 
 /** A volume with the emulated Azure's authority, and what makes a Node program trust it. */
 const TRUST = {

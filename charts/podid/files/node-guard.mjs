@@ -31,7 +31,7 @@ write(UNIT, unit);
 mkdirSync(dirname(join(HOST, WANTED)), { recursive: true });
 rmSync(join(HOST, WANTED), { force: true });
 symlinkSync(UNIT, join(HOST, WANTED));
-console.log(`${UNIT} is installed; it takes effect with the next boot of the node`);
+process.stdout.write(`${UNIT} is installed; it takes effect with the next boot of the node\n`);
 
 function write(path, text) {
   const target = join(HOST, path);
