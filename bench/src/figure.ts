@@ -50,7 +50,7 @@ export interface Comparison {
 
 export function figure(name: string, unit: Unit, value: number, comparison: Comparison = {}): Figure {
   const { baseline = null, against = null, limit = null } = comparison;
-  const ratio = baseline === null ? null : value / baseline;
+  const ratio = baseline === null || baseline === 0 ? null : value / baseline;
   return {
     name,
     value: rounded(value),
