@@ -134,7 +134,7 @@ async function parked(node: string): Promise<number> {
   return Number(/^podid_nmi_parked_requests(?:\{[^}]*\})? (\d+)/m.exec(stdout)?.[1] ?? 0);
 }
 
-describe.each(sdks)("$name", (sdk) => {
+describe.each(sdks)("$name", { timeout: PATIENCE_MS }, (sdk) => {
   const { found } = sdk;
   const unable = "why" in found ? found.why : "";
 
