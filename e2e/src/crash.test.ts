@@ -17,7 +17,7 @@ const SAMPLE = 3;
 // The other lane's server would have to be there five times.
 const ELSEWHERE = process.env["PODID_API_SERVER"] === "real";
 
-describe.skipIf(ELSEWHERE).concurrent("MIC is killed on the way", { timeout: LONG ? 3_600_000 : 120_000 }, () => {
+describe.skipIf(ELSEWHERE).concurrent("MIC is killed on the way", { timeout: LONG ? 3_600_000 : 600_000 }, () => {
   test.for([...JOURNEYS])("$name", async (journey, { expect }) => {
     const cluster = await MicCluster.start(startEmulator);
     try {
