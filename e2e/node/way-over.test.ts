@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../src/until.ts";
 import { FORMER_CHART } from "../src/way-over/former-mic.ts";
@@ -148,6 +149,8 @@ describe("the way over from aad-pod-identity on a real node", () => {
       nmi: { ...AZURE_IDENTITIES.nmi, tag: "0.1.0" },
     });
     await cluster.world.attach(MACHINE, identityId("demo1"));
+    // kube-proxy does this in its iptables mode; without it aad-pod-identity served nobody.
+    await writeFile("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
     await cluster.helm(
       "install",
       RELEASE,
