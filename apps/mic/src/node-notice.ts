@@ -1,6 +1,7 @@
 import { KubeError, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, KubeObject, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { FENCED_MS } from "./fenced.ts";
 import { LIFECYCLE_CONFIG_MAP } from "./drain/lifecycle.ts";
 
 /**
@@ -63,7 +64,7 @@ export class NodeNotice {
     await this.#queue.stop({ graceMs: 0 });
   }
 
-  async #publish(name: string): Promise<void> {
+  async #publish(name: string): Promise<{ readonly requeueAfterMs: number } | undefined> {
     const { namespace, ids, fenced, log } = this.#o;
     const found = await this.#find(name);
     if (found === undefined) {
@@ -72,14 +73,16 @@ export class NodeNotice {
           {},
           `there is no ConfigMap ${namespace}/${name} by which NMI could learn which identities are not for pods`,
         );
-      return;
+      return undefined;
     }
     const before = found.data?.[NODE_IDENTITIES_KEY] ?? "";
     const text = noticeText(ids(), before);
-    if (before === text || fenced() !== undefined) return;
+    if (before === text) return undefined;
+    if (fenced() !== undefined) return { requeueAfterMs: FENCED_MS };
     // With the version that was read: the phase beside it is somebody else's.
     await this.#client.update({ ...found, data: { ...found.data, [NODE_IDENTITIES_KEY]: text } });
     log.info({ identities: text.split("\n") }, "told NMI which identities are not for pods");
+    return undefined;
   }
 
   async #find(name: string): Promise<ConfigMap | undefined> {

@@ -11,6 +11,7 @@ import type {
 import type { NodeGroup } from "@podid/crd-types";
 import type { Clock } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { FENCED_MS } from "../fenced.ts";
 import { isAttachable } from "../assigned/is-attachable.ts";
 import { pair } from "../assigned/pairing.ts";
 import { hasFinalizer } from "../assigned/record.ts";
@@ -159,6 +160,8 @@ export class Attacher {
     });
     if (outcome.problem?.kind === "gone") await this.#machineGone(scope, outcome.problem);
     else this.#note(groupKey, outcome, true);
+    // What was done is in no ledger yet, and the term may last: a clock that jumps, or a late renewal, fences for a moment only.
+    if (!dryRun && this.#o.fenced() !== undefined) return { requeueAfterMs: FENCED_MS };
     if (outcome.kind === "fenced") return this.#outrun(group);
     if (outcome.kind === "converged") await this.#tidy(groupKey, group);
     // In a dry run the objects stay as they are: looking at them again would only ask ARM again.
@@ -174,9 +177,8 @@ export class Attacher {
   }
 
   /** Somebody restored a ledger, or the Lease was made anew: whoever holds the Lease is right, and takes a higher epoch. */
-  #outrun(group: NodeGroup): { requeueAfterMs: number } | undefined {
-    const { fenced, log, onOutrun } = this.#o;
-    if (fenced() !== undefined) return undefined;
+  #outrun(group: NodeGroup): { requeueAfterMs: number } {
+    const { log, onOutrun } = this.#o;
     log.warn(
       { group: group.id },
       `the ledger of ${group.name} was written by a later leader than this one; taking over anew`,

@@ -3,6 +3,7 @@ import type { Assignment } from "@podid/matcher";
 import { KubeError } from "@podid/kube";
 import type { Clock, KubeObject, ResourceClient } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { FENCED_MS } from "../fenced.ts";
 import { assignedIdentityObject, namespaceOf } from "../assigned/object.ts";
 import { releasePatch, rewritePatch, statusPatch } from "../assigned/patches.ts";
 import type { PatchBody } from "../assigned/patches.ts";
@@ -64,6 +65,8 @@ export class Bookkeeper {
    */
   async keep(scopeKey: string): Promise<{ readonly requeueAfterMs: number } | undefined> {
     await this.#keep(scopeKey);
+    // The term may last: a clock that jumps, or a late renewal, fences for a moment only.
+    if (this.#o.fenced() !== undefined) return { requeueAfterMs: FENCED_MS };
     const requeueAfterMs = this.#o.lingering?.nextMs(scopeKey);
     return requeueAfterMs === undefined ? undefined : { requeueAfterMs };
   }

@@ -3,6 +3,7 @@ import { KubeError, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
 import type { PodRecord } from "@podid/matcher";
 import type { Logger } from "@podid/service";
+import { FENCED_MS } from "../fenced.ts";
 import { pair } from "../assigned/pairing.ts";
 import type { Bookkeeping, Standing } from "../groups/bookkeeping.ts";
 import type { Scope, World } from "../world.ts";
@@ -102,14 +103,16 @@ export class PodGates {
     this.#queue.add(pod.uid);
   }
 
-  async #keep(uid: string): Promise<void> {
+  async #keep(uid: string): Promise<{ readonly requeueAfterMs: number } | undefined> {
     const { world, dryRun, fenced } = this.#o;
+    if (fenced() !== undefined) return { requeueAfterMs: FENCED_MS };
     const pod = world.gatedPod(uid) ?? this.#unlabelled.get(uid);
-    if (pod?.identityGate === undefined || pod.deleting || dryRun || this.#refused) return;
+    if (pod?.identityGate === undefined || pod.deleting || dryRun || this.#refused) return undefined;
     const verdict = this.#unlabelled.has(uid) ? NOT_LABELLED : this.#verdict(uid);
     this.#unlabelled.delete(uid);
-    if (verdict === undefined || saysGate(pod.identityGate, verdict) || fenced() !== undefined) return;
+    if (verdict === undefined || saysGate(pod.identityGate, verdict)) return undefined;
     await this.#write(pod, verdict);
+    return undefined;
   }
 
   #verdict(uid: string): GateVerdict | undefined {

@@ -2,6 +2,7 @@ import { API_VERSION, KINDS } from "@podid/crd-types";
 import { KubeError, ResourceClient, RESOURCES, WorkQueue } from "@podid/kube";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger } from "@podid/service";
+import { FENCED_MS } from "../fenced.ts";
 import { readCrdSupport } from "../crd-support.ts";
 import type { DefinitionKind } from "../definitions.ts";
 import type { Protection } from "../groups/protection.ts";
@@ -159,7 +160,8 @@ export class StatusReporter {
     if (waitMs > 0) return { requeueAfterMs: waitMs };
     const { written, verdicts, counts } = report;
     const status = nextStatus(written, verdicts, counts, this.#o.clock.now());
-    if (status === undefined || this.#o.fenced() !== undefined) return undefined;
+    if (status === undefined) return undefined;
+    if (this.#o.fenced() !== undefined) return { requeueAfterMs: FENCED_MS };
     await this.#write(kind, id, report, status);
     return undefined;
   }
