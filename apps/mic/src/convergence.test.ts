@@ -134,6 +134,19 @@ describe("convergence", () => {
     expect(whole.writes).toBe(13);
   });
 
+  test("the Lease in doubt for a moment, after each of its writes in turn, loses nothing", async () => {
+    for (let step = 0; step <= 13; step += 1) {
+      const simulation = cluster();
+      simulation.pod("pod-a", 0, "a");
+      simulation.fencedAfter = step;
+      await simulation.run();
+      expect(Object.values(simulation.statuses)).toEqual(["Assigned"]);
+      simulation.deletePod("pod-a");
+      await simulation.run();
+      expect([simulation.statuses, simulation.held]).toEqual([{}, ["foreign"]]);
+    }
+  });
+
   test("a node that goes takes its objects and what only it used", async () => {
     const simulation = cluster();
     simulation.pod("pod-a", 0, "a");

@@ -45,6 +45,8 @@ export class Simulation {
   readonly nodes = ["node-0", "node-1"] as const;
   /** Writes left until the process dies; undefined: it lives. */
   lifetime: number | undefined;
+  /** After so many writes of a run the Lease is in doubt; it is renewed before anything is tried again. */
+  fencedAfter: number | undefined;
   writes = 0;
   #revision = 0;
   #world = new World({ forceNamespaced: false });
@@ -229,7 +231,7 @@ export class Simulation {
       clock: this.clock,
       forceNamespaced: false,
       dryRun: false,
-      fenced: () => undefined,
+      fenced: () => (this.#fenced ? "in doubt" : undefined),
     };
     const bookkeeper = new Bookkeeper({
       ...common,
@@ -261,19 +263,39 @@ export class Simulation {
         if (round > 200) throw new Error(`no end in sight: ${JSON.stringify(this.statuses)} ${this.held.join()}`);
         const book = take(books);
         if (book !== undefined) {
-          await bookkeeper.keep(book);
+          if (await this.#cameBack(() => bookkeeper.keep(book))) books.add(book);
           continue;
         }
         const arm = take(arms);
         if (arm === undefined) return round;
-        await attacher.attach(arm, new AbortController().signal);
+        if (await this.#cameBack(() => attacher.attach(arm, new AbortController().signal))) arms.add(arm);
       }
     } finally {
       unsubscribe();
     }
   }
 
+  get #fenced(): boolean {
+    return this.fencedAfter !== undefined && this.fencedAfter <= 0;
+  }
+
+  /** Whether a queue would come back to it for the Lease's sake: for an error, or because it was asked to. */
+  async #cameBack(work: () => Promise<unknown>): Promise<boolean> {
+    const wasFenced = (): boolean => {
+      const fenced = this.#fenced;
+      if (fenced) this.fencedAfter = undefined;
+      return fenced;
+    };
+    try {
+      return (await work()) !== undefined && wasFenced();
+    } catch (error) {
+      if (error instanceof Killed || !wasFenced()) throw error;
+      return true;
+    }
+  }
+
   #step(): void {
+    if (this.fencedAfter !== undefined) this.fencedAfter -= 1;
     if (this.lifetime !== undefined && this.lifetime <= 0) throw new Killed(`killed before write ${this.writes}`);
     if (this.lifetime !== undefined) this.lifetime -= 1;
     this.writes += 1;
