@@ -22,7 +22,8 @@ const XTABLES = Object.fromEntries(
 
 /** Node needs libstdc++ and what that needs. NMI calls iptables, whichever of its backends the node uses, conntrack and ip. */
 export const CONTENTS: Readonly<Record<App, ImageContents>> = {
-  mic: { nodeOption: "", packages: ["libstdc++6"], programs: {} },
+  // Most of what MIC holds is old; a small nursery keeps the rest from growing before it is looked at.
+  mic: { nodeOption: "--max-semi-space-size=2", packages: ["libstdc++6"], programs: {} },
   nmi: {
     // A small nursery saves memory on every node, and what NMI allocates per request is gone at once.
     nodeOption: "--max-semi-space-size=1",
