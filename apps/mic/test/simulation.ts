@@ -279,7 +279,7 @@ export class Simulation {
     return this.fencedAfter !== undefined && this.fencedAfter <= 0;
   }
 
-  /** Whether a queue would come back to it for the Lease's sake: for an error, or because it was asked to. */
+  /** Whether a queue would come back to it for the Lease's sake, which is renewed by then: after an error, or because it was asked to. */
   async #cameBack(work: () => Promise<unknown>): Promise<boolean> {
     const wasFenced = (): boolean => {
       const fenced = this.#fenced;
@@ -287,7 +287,8 @@ export class Simulation {
       return fenced;
     };
     try {
-      return (await work()) !== undefined && wasFenced();
+      const asked = (await work()) !== undefined;
+      return wasFenced() && asked;
     } catch (error) {
       if (error instanceof Killed || !wasFenced()) throw error;
       return true;
