@@ -6,6 +6,7 @@ const report = process.env["PODID_TEST_REPORT"];
 export default defineConfig({
   test: {
     reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]],
+    globalSetup: ["tools/src/test-programs.ts"],
     projects: [
       {
         test: {
