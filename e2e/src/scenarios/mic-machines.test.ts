@@ -224,8 +224,10 @@ onKubeServers((cluster) => {
     await c.mic();
     await c.becomes(Object.fromEntries(names.map((name) => [`pod-default-${name}`, "Assigned"])), 60_000);
     expect(c.held(machine)).toEqual(names);
-    // ARM refuses more than 150 entries at once.
-    expect(c.patches).toHaveLength(2);
+    // ARM refuses more than 150 entries at once. A request may leave while the last of the 200 objects are being written.
+    const statuses = c.micArm().flatMap(({ method, status = 0 }) => (method === "PATCH" ? [status] : []));
+    expect(statuses.filter((status) => status >= 300)).toEqual([]);
+    expect([2, 3]).toContain(statuses.length);
   });
 
   test.for(MACHINES)("S47 Existing not disturbed, on a $kind", async ({ machine }) => {

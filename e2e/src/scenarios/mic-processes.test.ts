@@ -39,15 +39,17 @@ onKubeServers((cluster) => {
     await c.simple();
     await c.mic(["--syncRetryDuration=5s"]);
     await c.becomes({ [SIMPLE]: "Assigned" });
-    c.azure.state.faults.add({
+    const before = c.patches.length;
+    const fault = c.azure.state.faults.add({
       match: { service: "arm", method: "PATCH" },
       respond: { status: 500, body: { error: { code: "InternalExecutionError", message: "once" } } },
-      times: 1,
     });
     await c.delete("pods", "test-pod");
     // Unassigned from before the first attempt on, because NMI must not serve what may be gone; upstream keeps Assigned.
     await c.becomes({ [SIMPLE]: "Unassigned" });
+    await c.eventually(() => expect(c.patches.length).toBeGreaterThan(before));
     expect(c.held(vm("test-node"))).toEqual(["identity1"]);
+    c.azure.state.faults.remove(fault);
     await c.becomes({}, 10_000);
     expect(c.held(vm("test-node"))).toEqual([]);
   });
