@@ -110,10 +110,6 @@ export class KubeNode {
     await this.#kubelet.until(() => this.#isReady(), 120_000);
   }
 
-  async stopKubelet(): Promise<void> {
-    await this.#kubelet?.stop("SIGKILL");
-  }
-
   /**
    * What a reboot comes to: everything on the node ends at once, and what the kernel held (rules, connections, pods' networks) is
    * gone. Then the node starts as it did, kubelet after `beforeKubelet`. The control plane is another machine's, so to speak.
@@ -183,13 +179,9 @@ export class KubeNode {
   }
 
   async #isReady(): Promise<boolean> {
-    const conditions = await this.#nodeConditions();
-    return conditions.some(({ type, status }) => type === "Ready" && status === "True");
-  }
-
-  async #nodeConditions(): Promise<{ type: string; status: string }[]> {
-    const text = await getJson(`${this.controlPlane.url}/api/v1/nodes/${NODE_NAME}`, this.controlPlane);
-    return (text as { status?: { conditions?: { type: string; status: string }[] } }).status?.conditions ?? [];
+    const node = await getJson(`${this.controlPlane.url}/api/v1/nodes/${NODE_NAME}`, this.controlPlane);
+    const { status } = node as { status?: { conditions?: { type: string; status: string }[] } };
+    return (status?.conditions ?? []).some((condition) => condition.type === "Ready" && condition.status === "True");
   }
 }
 
