@@ -1,32 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { parseRequest } from "./parse-request.ts";
-import type { RequestRules } from "./parse-request.ts";
 import { METADATA_REQUIRED } from "./reply.ts";
 import type { ImdsRequest, Refusal, TokenRequest } from "./request.ts";
 import { requestTarget } from "./request-target.ts";
 import { TOKEN_PATH } from "./routes.ts";
+import { METADATA, RID, parse, status } from "../test/parsing.ts";
 
 const T = TOKEN_PATH;
-const RID =
-  "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x";
-const METADATA = ["Host", "169.254.169.254", "Metadata", "true"];
-
-function parse(
-  target: string,
-  rawHeaders: readonly string[] = METADATA,
-  rules?: RequestRules,
-  method = "GET",
-): ImdsRequest {
-  return parseRequest({ method, target, rawHeaders }, rules);
-}
 
 function refusal(request: ImdsRequest): Refusal {
   if (request.kind !== "refusal") throw new Error(`not refused but ${request.kind}`);
   return request;
-}
-
-function status(request: ImdsRequest): string {
-  return request.kind === "refusal" ? `${request.reply.status} ${request.reason}` : request.kind;
 }
 
 describe("S57 routing", () => {

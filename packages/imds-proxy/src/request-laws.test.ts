@@ -2,31 +2,15 @@ import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseRequest } from "./parse-request.ts";
 import type { RequestRules } from "./parse-request.ts";
 import type { ImdsRequest } from "./request.ts";
 import { requestTarget } from "./request-target.ts";
 import { TOKEN_PATH } from "./routes.ts";
+import { METADATA, RID, parse, status } from "../test/parsing.ts";
 
 const T = TOKEN_PATH;
 /** More for a longer search: PODID_FUZZ_RUNS=1000000 npx vitest run packages/imds-proxy -t laws --testTimeout=600000 */
 const FUZZ_RUNS = Number(process.env["PODID_FUZZ_RUNS"] ?? 4_000);
-const RID =
-  "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x";
-const METADATA = ["Host", "169.254.169.254", "Metadata", "true"];
-
-function parse(
-  target: string,
-  rawHeaders: readonly string[] = METADATA,
-  rules?: RequestRules,
-  method = "GET",
-): ImdsRequest {
-  return parseRequest({ method, target, rawHeaders }, rules);
-}
-
-function status(request: ImdsRequest): string {
-  return request.kind === "refusal" ? `${request.reply.status} ${request.reason}` : request.kind;
-}
 
 /** What decides about a request; the words of a refusal may quote its spelling. */
 function meaning(request: ImdsRequest): unknown {
