@@ -52,14 +52,17 @@ function fromImds(resource) {
   });
 }
 
-// One request to the metadata service per resource, so that it is not throttled.
+// One request to the metadata service per resource, so that it is not throttled; what is not a token is asked for again.
 const answers = new Map();
 const server = createServer((request, response) => {
   const resource = new URL(request.url, "http://imds").searchParams.get("resource") ?? "";
   const answer = answers.get(resource) ?? fromImds(resource);
   answers.set(resource, answer);
   answer.then(
-    ({ status, body }) => response.writeHead(status, { "content-type": "application/json" }).end(body),
+    ({ status, body }) => {
+      if (status !== 200) answers.delete(resource);
+      response.writeHead(status, { "content-type": "application/json" }).end(body);
+    },
     (error) => {
       answers.delete(resource);
       response.writeHead(500).end(String(error));
