@@ -49,7 +49,6 @@ export const BUNDLE_OPTIONS = {
   plugins: [requiredBuiltins],
   minifySyntax: true,
   minifyWhitespace: true,
-  keepNames: true,
   logLevel: "warning",
   absWorkingDir: ROOT,
 } as const satisfies BuildOptions;

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 
 import { HttpImdsClient } from "./imds-client.ts";
-import type { ImdsClientOptions } from "./imds-client.ts";
+import type { ImdsClientOptions, ImdsSink } from "./imds-client.ts";
 
 let server: Server | undefined;
 let client: HttpImdsClient | undefined;
@@ -63,6 +63,19 @@ test("an answer that breaks off in the middle is an error", async () => {
   });
   await expect(imds.get("/")).rejects.toMatchObject({ name: "ImdsError" });
 });
+
+test.for<[string, ImdsSink]>([
+  ["head", { head: raise, chunk: () => undefined }],
+  ["chunk", { head: () => undefined, chunk: raise }],
+])("a reader that throws at the %s ends the call, and nothing else", async ([, reader]) => {
+  const imds = await serve((_request, response) => response.end("text"));
+  await expect(imds.stream("/", reader)).rejects.toMatchObject({ name: "ImdsError", message: "the reader's own" });
+  expect((await imds.get("/")).body).toBe("text");
+});
+
+function raise(): never {
+  throw new Error("the reader's own");
+}
 
 test("nobody there, and a caller that gives up", async () => {
   const imds = await serve(() => undefined);

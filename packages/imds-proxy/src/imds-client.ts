@@ -128,34 +128,46 @@ export class HttpImdsClient implements ImdsClient, ImdsStreamer {
         fail(error.code ?? "network", `IMDS cannot be reached: ${error.code ?? error.message}`, error),
       );
       outgoing.once("response", (incoming) => {
-        this.#read(incoming, sink).then(
-          () => {
-            finish();
-            resolve();
-          },
-          (error: unknown) => fail("body", error instanceof Error ? error.message : "the answer broke off", error),
-        );
+        const done = (): void => {
+          finish();
+          resolve();
+        };
+        this.#read(incoming, sink, done, (error) => fail("body", error.message, error));
       });
       if (signal?.aborted) onAbort();
       else outgoing.end(body);
     });
   }
 
-  async #read(incoming: IncomingMessage, sink: ImdsSink): Promise<void> {
+  /** By events: an iterator would add turns of the event loop to every token. */
+  #read(incoming: IncomingMessage, sink: ImdsSink, done: () => void, broken: (error: Error) => void): void {
     const { maxBytes } = this.#options;
-    if (Number(incoming.headers["content-length"] ?? 0) > maxBytes)
-      throw new Error(`IMDS answered more than ${maxBytes} bytes`);
-    sink.head({
-      status: incoming.statusCode ?? 0,
-      contentType: incoming.headers["content-type"],
-      retryAfter: incoming.headers["retry-after"],
-    });
+    const limited = (bytes: number): void => {
+      if (bytes > maxBytes) throw new Error(`IMDS answered more than ${maxBytes} bytes`);
+    };
+    const guarded = (step: () => void): void => {
+      try {
+        step();
+      } catch (error) {
+        incoming.off("data", chunk).off("end", done);
+        broken(error as Error);
+      }
+    };
+    const { "content-type": contentType, "retry-after": retryAfter, "content-length": length } = incoming.headers;
+    const announced = Number(length ?? Number.NaN);
     let size = 0;
-    for await (const chunk of incoming as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > maxBytes) throw new Error(`IMDS answered more than ${maxBytes} bytes`);
-      sink.chunk(chunk);
-    }
+    const chunk = (bytes: Buffer): void =>
+      guarded(() => {
+        limited((size += bytes.length));
+        sink.chunk(bytes);
+        // The end of the message is told some turns later.
+        if (size === announced) done();
+      });
+    incoming.once("error", broken).once("end", done).on("data", chunk);
+    guarded(() => {
+      limited(announced);
+      sink.head({ status: incoming.statusCode ?? 0, contentType, retryAfter });
+    });
   }
 
   close(): void {

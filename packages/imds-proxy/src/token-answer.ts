@@ -109,10 +109,7 @@ export function jwtClaim(token: string, claim: string): string | undefined {
   const payload = token.split(".")[1];
   if (payload === undefined) return undefined;
   try {
-    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (character) =>
-      character.charCodeAt(0),
-    );
-    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
     const value =
       typeof claims === "object" && claims !== null ? (claims as Record<string, unknown>)[claim] : undefined;
     return typeof value === "string" ? value : undefined;

@@ -70,17 +70,27 @@ export class TokenService {
   async #wait(call: TokenCall, first: Assessment, timing: Timing): Promise<TokenResult> {
     const { clock } = this.#options;
     const limitMs = Math.max(this.#rules.maxWaitMs, SOURCE_MS);
-    const limit = new AbortController();
-    const timer = clock.setTimeout(() => limit.abort(), limitMs);
+    let isLate = false;
+    // One controller with listeners: AbortSignal.any costs more than the rest of this method.
+    const end = new AbortController();
+    const giveUp = end.signal;
+    const abort = (): void => end.abort();
+    const timer = clock.setTimeout(() => {
+      isLate = true;
+      abort();
+    }, limitMs);
     const gone = call.gone();
-    const giveUp = AbortSignal.any([limit.signal, gone, this.#drain.signal]);
+    for (const signal of [gone, this.#drain.signal]) {
+      if (signal.aborted) abort();
+      else signal.addEventListener("abort", abort, { once: true });
+    }
     let leave: (() => void) | undefined;
     try {
       for (let state = first; ; state = this.#assessor.assess(call, timing)) {
         if (state.kind === "final") return state.result;
         if (gone.aborted) return this.#ended("cancelled", timing);
         if (this.#drain.signal.aborted) return this.#ended("draining", timing);
-        if (limit.signal.aborted && state.kind !== "park") return this.#ended("timeout", timing);
+        if (isLate && state.kind !== "park") return this.#ended("timeout", timing);
         const before = clock.monotonicMs();
         let result: TokenResult | undefined;
         switch (state.kind) {
@@ -105,6 +115,7 @@ export class TokenService {
       }
     } finally {
       timer.cancel();
+      this.#drain.signal.removeEventListener("abort", abort);
       leave?.();
     }
   }
