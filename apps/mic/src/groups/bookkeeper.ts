@@ -54,6 +54,8 @@ const MOST_ROUNDS = 4;
 /** Keeps a scope's AzureAssignedIdentities in step with what its pods are entitled to and with what ARM holds. */
 export class Bookkeeper {
   readonly #o: BookkeeperOptions;
+  /** Objects that are being created, `namespace/name`: their names are taken already. */
+  readonly #coming = new Set<string>();
 
   constructor(options: BookkeeperOptions) {
     this.#o = options;
@@ -175,10 +177,11 @@ export class Bookkeeper {
     const object = assignedIdentityObject(
       assignment,
       namespace,
-      (name) => world.assigned.get(`${namespace}/${name}`) !== undefined,
+      (name) => world.assigned.get(`${namespace}/${name}`) !== undefined || this.#coming.has(`${namespace}/${name}`),
     );
     const key = `${namespace}/${object.metadata.name}`;
     log.info({ pod: `${assignment.pod.namespace}/${assignment.pod.name}` }, `creating assigned id ${key}`);
+    this.#coming.add(key);
     try {
       const create = (): Promise<KubeObject> =>
         metrics.time("create", () => this.#fenced(() => client.create(object as unknown as KubeObject)));
@@ -187,6 +190,8 @@ export class Bookkeeper {
     } catch (error) {
       announcer.createFailed(assignment, key, error);
       throw error;
+    } finally {
+      this.#coming.delete(key);
     }
   }
 

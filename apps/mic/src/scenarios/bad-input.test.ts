@@ -137,6 +137,21 @@ describe("bad input is named, and all else proceeds", () => {
     await until(async () => expect((await complaints()).filter((told) => !told.includes(" odd: "))).toEqual([]));
   });
 
+  test("L-52 two pods that come together and whose objects would have one name are both served, and nobody complains", async () => {
+    await h.cluster.node("test-node", vmProviderId("test-node"));
+    for (const name of ["d", "default-d"]) {
+      await h.cluster.identity(name, { resourceID: resourceId(name) });
+      await h.cluster.binding(name, name, name);
+    }
+    await h.cluster.pod("a-podid", "test-node", "d");
+    await h.cluster.pod("a", "test-node", "default-d", "podid");
+    h.start({ statusTiming });
+    await until(async () => expect(Object.values(await h.cluster.statuses())).toEqual(["Assigned", "Assigned"]));
+    expect(Object.keys(await h.cluster.statuses())).toContain("a-podid-default-d");
+    await until(async () => expect(await events()).toContain("AzureIdentityBinding binding applied"));
+    expect((await h.cluster.events()).join("\n")).not.toContain("apply error");
+  });
+
   test("a type 0 identity without client id is assigned, and the condition says what its pods cannot do", async () => {
     await h.cluster.node("test-node", vmProviderId("test-node"));
     await odd({ name: "", identity: { clientID: "" } });
