@@ -58,7 +58,7 @@ export interface AssignRequest {
   readonly onPlan?: (plan: Plan, state: ComputeState) => void;
   /** Called synchronously before a request that detaches: from now on these identities cannot be relied on. */
   readonly onDetaching?: (keys: readonly string[]) => void;
-  /** Called after each request that changed the machine: how far it came; more may follow. */
+  /** Called after each request that changed the machine, and while another's operation is waited for: how far it came; more may follow. */
   readonly onProgress?: (outcome: AssignOutcome) => void;
   /** Called once, when what upstream attached is taken over; before that is written down. */
   readonly onAdopt?: (keys: readonly string[]) => void;

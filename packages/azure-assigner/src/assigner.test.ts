@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { IdentityDirectory } from "./arm.ts";
 import { identity, scaleSet, virtualMachine } from "./testing/fixtures.ts";
-import { GROUP, setUp } from "../test/set-up.ts";
+import { GROUP, namesOf, setUp } from "../test/set-up.ts";
 
 describe("ownership", () => {
   test("attaches, then detaches what it attached, and asks nothing when nothing differs", async () => {
@@ -164,6 +164,18 @@ describe("conflicts", () => {
     expect(await assign(["a"])).toMatchObject({ kind: "converged", requests: 1 });
     expect(clock.time).toBeGreaterThanOrEqual(120_000);
     expect(clock.time).toBeLessThan(126_000);
+  });
+
+  test("what it sees while it waits for another operation is told at once", async () => {
+    const { arm, assign, clock } = setUp();
+    arm.attach(GROUP, identity("there").id);
+    arm.machine(GROUP).provisioningState = "Updating";
+    const told: { at: number; requests: number; attached: string[] }[] = [];
+    await assign(["a", "there"], {
+      onProgress: ({ state, requests }) =>
+        told.push({ at: clock.time, requests, attached: namesOf(state?.attached.keys() ?? []) }),
+    });
+    expect(told[0]).toEqual({ at: 0, requests: 0, attached: ["there"] });
   });
 });
 

@@ -218,12 +218,15 @@ export class Assigner {
 
   /** Another's operation on the machine is let finish, up to a limit; then `If-Match` has to decide. */
   #hold(run: Run, state: ComputeState): Step | undefined {
+    const { request } = run;
     if (!isBusy(state)) return undefined;
     run.busySince ??= this.#clock.now();
     if (this.#clock.now() - run.busySince >= this.#limits.holdUpdatingMs) return undefined;
     const left = run.busySince + this.#limits.holdUpdatingMs - this.#clock.now();
     const waited = this.#clock.now() - run.busySince;
     const delay = Math.max(1, Math.min(5000, left, Math.max(500, waited)));
+    // What is attached already need not wait with the rest.
+    request.onProgress?.(run.outcome("converged"));
     return { kind: "wait", problem: updatingProblem(state), patient: true, delayMs: () => delay };
   }
 
