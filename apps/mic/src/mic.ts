@@ -72,7 +72,10 @@ export class Mic {
 
   constructor(ports: MicPorts, settings: MicSettings) {
     const { transport, leases = transport, metrics, log, clock, random } = ports;
-    this.#ports = { ...ports, transport: fencedTransport(transport, () => this.#leadership.fenced()) };
+    this.#ports = {
+      ...ports,
+      transport: fencedTransport(transport, () => (settings.dryRun ? "this is a dry run" : this.#leadership.fenced())),
+    };
     this.#settings = settings;
     this.#log = log;
     this.#armMemory = new GuardMemory({
@@ -124,6 +127,7 @@ export class Mic {
     this.#stopping.abort(new Error("MIC is stopping"));
     await this.#started;
     await this.#leadership.stop();
+    await this.#end();
     await this.#caches.stop();
   }
 
@@ -141,7 +145,8 @@ export class Mic {
     if (this.#term === undefined) return;
     await this.#end();
     // Meanwhile the lease may have been lost, and even come back with a term of its own.
-    if (this.#term === undefined && this.#leadership.isLeader && !this.#stopping.signal.aborted) this.#begin();
+    const mayBegin = this.#settings.dryRun || this.#leadership.isLeader;
+    if (this.#term === undefined && mayBegin && !this.#stopping.signal.aborted) this.#begin();
   }
 
   /** Upstream's answer on `/healthz`. */
@@ -169,13 +174,17 @@ export class Mic {
   #begin(): void {
     const over = new AbortController();
     const { log } = this.#ports;
+    const { typeUpgrade, dryRun } = this.#settings;
     const work = new Term(
       {
         ...this.#ports,
         world: this.#world,
         armMemory: this.#armMemory,
         events: this.#events,
-        fenced: () => (over.signal.aborted ? "the term is over" : this.#leadership.fenced()),
+        fenced: () => {
+          if (over.signal.aborted) return "the term is over";
+          return dryRun ? undefined : this.#leadership.fenced();
+        },
         epoch: () => this.#leadership.epoch,
       },
       this.#settings,
@@ -185,7 +194,6 @@ export class Mic {
       this.#dead = `could not begin to lead: ${String(error)}`;
       log.error({ error: String(error) }, "could not begin to lead");
     });
-    const { typeUpgrade, dryRun } = this.#settings;
     if (typeUpgrade !== undefined && !dryRun) void new TypeUpgrade(this.#ports, typeUpgrade).run(over.signal);
   }
 
@@ -212,6 +220,12 @@ export class Mic {
     }
     this.#log.info({}, `pod cache synchronized. Took ${((performance.now() - since) / 1000).toFixed(3)}s`);
     this.#log.info({}, "CRD informers started");
+    if (this.#settings.dryRun) {
+      // A Lease would keep those from working who really attach: this one only says what it would do.
+      this.#log.info({}, "dry run: nothing is written, and nobody is elected");
+      this.#begin();
+      return;
+    }
     this.#log.info({}, "initiating MIC Leader election");
     this.#leadership.start();
   }

@@ -173,12 +173,17 @@ export class Term {
     return this.#arm.state;
   }
 
-  /** How many identities the fullest VMs and scale sets hold, by name; the rest would be too many series. */
+  /** How many identities the fullest VMs and scale sets hold, by name, or by ARM id where several have that name; the rest would be too many series. */
   get fullestGroups(): Readonly<Record<string, number>> {
-    const counts = [...this.#observations.entries()].map(
-      ([key, { attached }]) => [this.#ports.world.scope(key).group?.name ?? key, attached.size] as const,
+    const { world } = this.#ports;
+    const counts = [...this.#observations.entries()].map(([key, { attached }]) => {
+      return { key, name: world.scope(key).group?.name ?? key, count: attached.size };
+    });
+    const names = Map.groupBy(counts, ({ name }) => name);
+    const fullest = counts.toSorted((a, b) => b.count - a.count).slice(0, SHOWN_GROUPS);
+    return Object.fromEntries(
+      fullest.map(({ key, name, count }) => [names.get(name)?.length === 1 ? name : key, count]),
     );
-    return Object.fromEntries(counts.toSorted(([, a], [, b]) => b - a).slice(0, SHOWN_GROUPS));
   }
 
   /** ARM answers otherwise from now on: whatever waits for a date is tried at once. */

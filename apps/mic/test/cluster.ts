@@ -119,6 +119,11 @@ export class Cluster {
     return (await this.#client(kind).list()).items;
   }
 
+  /** How many writes the API server was asked for. */
+  writes(): number {
+    return this.emulator.audit.entries.filter(({ verb }) => !["get", "list", "watch"].includes(verb)).length;
+  }
+
   /** The ConfigMaps of MIC's ledgers. */
   async ledgers(): Promise<readonly KubeObject[]> {
     return (await this.list("configMap")).filter(({ metadata }) => metadata.labels?.["podid.dev/ledger"] === "true");

@@ -292,9 +292,9 @@ export class Attacher {
    * the wrong tenant also meets a 404, and must not cost us the memory of what is ours.
    */
   async #machineGone(scope: Scope, problem: ArmProblem): Promise<void> {
-    const { observations, ledgers, clock, fenced } = this.#o;
+    const { observations, ledgers, clock, fenced, dryRun } = this.#o;
     const { group, nodeNames } = scope;
-    if (group !== undefined && nodeNames.length === 0 && fenced() === undefined) await ledgers.remove(group);
+    if (group !== undefined && nodeNames.length === 0 && !dryRun && fenced() === undefined) await ledgers.remove(group);
     const blocked = this.#blocked(observations.of(scope.key), problem);
     observations.set(scope.key, {
       seenAt: clock.now(),

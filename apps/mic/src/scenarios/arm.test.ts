@@ -234,6 +234,59 @@ describe("dry run", () => {
     expect([h.arm.patches.length, JSON.stringify(await h.cluster.ledgers())]).toEqual([patches, text]);
     expect(await h.cluster.statuses()).toEqual({ [SIMPLE]: "Assigned", "old-default-old": "Assigned" });
   });
+
+  test("runs beside a leader, whose Lease it leaves alone", async () => {
+    await h.simple();
+    const leader = h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    h.arm.machine(groupOf(VM)).identities.clear();
+    const { log } = h.start({ dryRun: true });
+    await until(() => expect(log.join("")).toContain("dry run: would be updating user-assigned identities"));
+    expect(leader.mic.isActive).toBe(true);
+  });
+
+  test("the ledger of a machine that is gone stays", async () => {
+    await h.simple();
+    const before = h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    await h.stop(before);
+    await h.cluster.delete("pod", "test-pod");
+    await h.cluster.delete("node", "test-node");
+    h.arm.missing.add(groupOf(VM).key);
+    const writes = h.cluster.writes();
+    const { log, mic } = h.start({ dryRun: true });
+    await until(() => expect(log.join("")).toContain("failed to update user-assigned identities"));
+    await mic.stop();
+    expect(h.cluster.writes()).toBe(writes);
+    expect(await h.cluster.ledgers()).toHaveLength(1);
+  });
+});
+
+test("while another's operation runs on a machine, what is attached there already keeps no pod waiting", async () => {
+  await h.cluster.node("test-node", VM);
+  for (const name of ["missing", "present"]) await user(name, "test-node");
+  h.arm.attach(groupOf(VM), resourceId("present"));
+  h.arm.machine(groupOf(VM)).provisioningState = "Updating";
+  h.start();
+  await h.becomes({ "missing-default-missing": "Created", "present-default-present": "Assigned" });
+  expect(h.arm.patches).toEqual([]);
+});
+
+test("metrics: scale sets of one name in two resource groups are two", async () => {
+  const sets = [vmssProviderId("pool", 0, "rg-one"), vmssProviderId("pool", 0, "rg-two")] as const;
+  await h.cluster.node("one", sets[0]);
+  await h.cluster.node("two", sets[1]);
+  for (const [name, node] of [
+    ["a", "one"],
+    ["b", "one"],
+    ["c", "two"],
+  ] as const)
+    await user(name, node);
+  const { metrics } = h.start();
+  await h.becomes({ "a-default-a": "Assigned", "b-default-b": "Assigned", "c-default-c": "Assigned" });
+  const text = await metrics.registry.metrics();
+  expect(text).toContain(`podid_mic_node_group_identities{node_group="${groupOf(sets[0]).key}"} 2`);
+  expect(text).toContain(`podid_mic_node_group_identities{node_group="${groupOf(sets[1]).key}"} 1`);
 });
 
 test("metrics: calls by outcome, throttling, circuits, budget, identities per node group", async () => {
