@@ -60,9 +60,11 @@ export function decide(
   nowMs: number,
 ): Decision {
   if (standing.excepted) return { kind: "forward" };
-  if (standing.candidates.length === 0) return withoutCandidates(standing, requested, rules, nowMs);
   const selection = select(standing.candidates, requested);
   if (selection.kind === "denied") {
+    // A request that contradicts itself need not wait for anything.
+    if (standing.candidates.length === 0 && selection.denial.reason !== "ambiguous-request")
+      return withoutCandidates(standing, requested, rules, nowMs);
     const foreign = selection.denial.reason === "identity-not-bound";
     const status = foreign ? rules.foreignIdentityStatus : (STATUS[selection.denial.reason] ?? 403);
     return { kind: "deny", status, denial: selection.denial };

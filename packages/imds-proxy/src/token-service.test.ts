@@ -146,6 +146,17 @@ describe("answers", () => {
     expect((await ask("&object_id=oid-a")).facts).toMatchObject({ outcome: "token", identity: { name: "a" } });
   });
 
+  test("object_id of an identity whose source answers, beside one whose source is down", async () => {
+    const down = { kind: "unavailable", message: "down" } as const;
+    const source = new FakeSource();
+    source.fetch = ({ identity: { name } }) =>
+      Promise.resolve(name === "b" ? token(jwt({ oid: "oid-b" })) : { ...down, retryAfterMs: 60_000 });
+    const { ask, stand } = setUp(source);
+    stand({ candidates: [candidate(one), candidate(two)] });
+    expect((await ask("&object_id=oid-b")).facts).toMatchObject({ outcome: "token", identity: { name: "b" } });
+    expect(short(await ask("&object_id=oid-a"))).toMatchObject({ status: 503, reason: "source-unavailable" });
+  });
+
   test("object_id with the source down is retryable", async () => {
     const { clock, ask, stand } = setUp(new FakeSource({ kind: "unavailable", message: "down" }));
     stand();
@@ -203,6 +214,15 @@ describe("waiting", () => {
     const result = ask();
     expect(result).not.toBeInstanceOf(Promise);
     expect(short(await result)).toMatchObject({ status: 404, reason: "pod-not-labelled" });
+  });
+
+  test("two kinds of id at once are refused at once, whatever the pod still waits for", async () => {
+    const { clock, ask, stand } = setUp();
+    const young = pod("p", new Date(clock.wallMs()).toISOString());
+    stand({ pod: young, candidates: [], denial: { reason: "no-binding", message: "none" } });
+    const result = ask(`&client_id=${CLIENT_1}&msi_res_id=${resourceId("a")}`);
+    expect(result).not.toBeInstanceOf(Promise);
+    expect(short(await result)).toMatchObject({ status: 400, reason: "ambiguous-request" });
   });
 
   test("an unmatched pod waits while it is young, then gets 404", async () => {
@@ -374,6 +394,20 @@ describe("waiting", () => {
     const other = ask();
     await clock.advance(1);
     expect(await settled(other)).toBe("waiting");
+  });
+
+  test("so may 2 048 that wait for one answer of its source, however many connections they come by", async () => {
+    const { clock, directory, ask, stand } = setUp(new FakeSource(() => new Promise(() => undefined)));
+    stand();
+    const waiting = Array.from({ length: 2_048 }, () => ask());
+    const more = ask();
+    await clock.advance(1);
+    expect(await settled(more)).toMatchObject({ reply: { status: 503 }, facts: { outcome: "overloaded" } });
+    directory.put(ADDRESS, { pod: pod("q"), candidates: [candidate(one)] });
+    const other = ask();
+    await clock.advance(1);
+    expect(await settled(other)).toBe("waiting");
+    expect(await settled(waiting[0] ?? other)).toBe("waiting");
   });
 
   test("draining answers what waits and closes the connection", async () => {

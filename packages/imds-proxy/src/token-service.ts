@@ -25,6 +25,11 @@ export interface TokenServiceOptions extends Omit<AssessorOptions, "rules"> {
 
 /** A short wait for the cluster is no reason to give up on a source that is answering. */
 const SOURCE_MS = 15_000;
+/**
+ * Requests that wait for a source. Thousands may want one token at once, and cost one call; but a source can take a minute, and
+ * on one connection any number of requests can be sent behind each other.
+ */
+const SOURCE_WAITERS = { perKey: 2_048, total: 8_192 };
 
 /**
  * Answers token requests: who asks, may it, as whom, from the cache or the source; and waits, on events and never
@@ -36,7 +41,10 @@ export class TokenService {
   readonly #rules: TokenServiceRules;
   readonly #assessor: Assessor;
   readonly #lot: ParkingLot;
-  readonly #drain = new AbortController();
+  readonly #asking = new ParkingLot(SOURCE_WAITERS);
+  /** Ends the wait of each. No signal for all: its listeners are looked through whenever one comes or goes. */
+  readonly #waiting = new Set<() => void>();
+  #draining = false;
 
   constructor(options: TokenServiceOptions) {
     this.#options = options;
@@ -52,7 +60,8 @@ export class TokenService {
 
   /** Answers everything that waits, and whatever would have to, with a retryable error that closes the connection. */
   drain(): void {
-    this.#drain.abort();
+    this.#draining = true;
+    for (const abort of this.#waiting) abort();
   }
 
   /** Without a promise when the token is cached or the refusal certain: that is the hot path. */
@@ -80,16 +89,16 @@ export class TokenService {
       abort();
     }, limitMs);
     const gone = call.gone();
-    for (const signal of [gone, this.#drain.signal]) {
-      if (signal.aborted) abort();
-      else signal.addEventListener("abort", abort, { once: true });
-    }
+    if (gone.aborted || this.#draining) abort();
+    else gone.addEventListener("abort", abort, { once: true });
+    this.#waiting.add(abort);
     let leave: (() => void) | undefined;
+    let leaveSource: (() => void) | undefined;
     try {
       for (let state = first; ; state = this.#assessor.assess(call, timing)) {
         if (state.kind === "final") return state.result;
         if (gone.aborted) return this.#ended("cancelled", timing);
-        if (this.#drain.signal.aborted) return this.#ended("draining", timing);
+        if (this.#draining) return this.#ended("draining", timing);
         if (isLate && state.kind !== "park") return this.#ended("timeout", timing);
         const before = clock.monotonicMs();
         let result: TokenResult | undefined;
@@ -98,10 +107,13 @@ export class TokenService {
             result = await this.#forward(call, state, timing, gone);
             break;
           case "serve":
-            result = await this.#fetch(call, state, timing, giveUp);
-            break;
           case "learn":
-            result = await this.#learn(state, timing, giveUp);
+            leaveSource ??= this.#asking.enter(state.standing.pod.uid);
+            if (leaveSource === undefined) return this.#ended("overloaded", timing);
+            result =
+              state.kind === "serve"
+                ? await this.#fetch(call, state, timing, giveUp)
+                : await this.#learn(call, state, timing, giveUp);
             break;
           case "park": {
             if (before >= state.untilMs) return state.late;
@@ -115,8 +127,9 @@ export class TokenService {
       }
     } finally {
       timer.cancel();
-      this.#drain.signal.removeEventListener("abort", abort);
+      this.#waiting.delete(abort);
       leave?.();
+      leaveSource?.();
     }
   }
 
@@ -147,6 +160,7 @@ export class TokenService {
   }
 
   async #learn(
+    call: TokenCall,
     { candidates, standing }: Extract<Assessment, { kind: "learn" }>,
     timing: Timing,
     signal: AbortSignal,
@@ -154,7 +168,10 @@ export class TokenService {
     const results = await this.#ask(candidates, timing, signal);
     const failed = results === undefined ? undefined : this.#assessor.learn(candidates, results);
     const passing = failed?.kind === "unavailable" || failed?.kind === "overloaded" ? failed : undefined;
-    return passing === undefined ? undefined : errorResult({ ...retryable(passing), timing, standing });
+    // One source that is down says nothing about an identity whose object id is known by now.
+    return passing === undefined || this.#assessor.assess(call, timing).kind !== "learn"
+      ? undefined
+      : errorResult({ ...retryable(passing), timing, standing });
   }
 
   /** @returns undefined when given up */
