@@ -74,6 +74,13 @@ describe("PEM", () => {
     const pem = Buffer.from(workshop.encryptedKey("leaf", "secret") + workshop.text("leaf.crt"));
     expect((await readClientCertificate(pem, "secret")).key.type).toBe("private");
   });
+
+  test.for(["leaf", "curve"])("with a key encrypted as OpenSSL 1 did it, with headers: %s", async (name) => {
+    const key = workshop.traditionalKey(name, "secret");
+    expect(key).toContain("DEK-Info: AES-256-CBC,");
+    const pem = Buffer.from(workshop.text(`${name}.crt`) + key);
+    expect((await readClientCertificate(pem, "secret")).chain).toHaveLength(1);
+  });
 });
 
 describe("what cannot be used says why, and nothing of the password", () => {

@@ -15,8 +15,8 @@ export class CertificateError extends Error {
 }
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-const PEM_KEY =
-  /-----BEGIN (?:RSA |EC |ENCRYPTED )?PRIVATE KEY-----[^-]+-----END (?:RSA |EC |ENCRYPTED )?PRIVATE KEY-----/;
+/** Keys that are encrypted in the old way have headers, with dashes in them. */
+const PEM_KEY = /-----BEGIN ((?:RSA |EC |ENCRYPTED )?PRIVATE KEY)-----[^]+?-----END \1-----/;
 
 /**
  * Reads a certificate with its key: PEM (in any order, key encrypted or not) or PFX (PKCS#12), as it is or in base64,

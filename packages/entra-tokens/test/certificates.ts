@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,6 +66,24 @@ export class CertificateWorkshop {
   encryptedKey(name: string, password: string): string {
     this.#openssl("pkcs8", "-topk8", "-in", `${name}.key`, "-out", `${name}.enc`, "-passout", `pass:${password}`);
     return this.text(`${name}.enc`);
+  }
+
+  traditionalKey(name: string, password: string): string {
+    const { asymmetricKeyType } = createPrivateKey(this.text(`${name}.key`));
+    const kind = asymmetricKeyType === "ec" ? "ec" : "rsa";
+    const traditional = kind === "rsa" ? ["-traditional"] : [];
+    this.#openssl(
+      kind,
+      "-aes256",
+      ...traditional,
+      "-in",
+      `${name}.key`,
+      "-out",
+      `${name}.old`,
+      "-passout",
+      `pass:${password}`,
+    );
+    return this.text(`${name}.old`);
   }
 
   /** @param flags as `-legacy`; `-certfile` for more certificates */
