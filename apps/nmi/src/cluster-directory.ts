@@ -5,6 +5,7 @@ import { AddressBook } from "./address-book.ts";
 import type { ConfirmOwner } from "./address-book.ts";
 import type { AssignedRecord } from "./assigned-identity.ts";
 import { Attachments } from "./attachments.ts";
+import { isByClientId, neverAttached } from "./by-client-id.ts";
 import type { NetworkRecords } from "./node/cni-cache.ts";
 import type { NodePod } from "./node-pod.ts";
 
@@ -77,11 +78,21 @@ export class ClusterDirectory implements PodDirectory {
     const pod = this.#pods.get(podUid);
     if (pod === undefined) return undefined;
     const assignments = this.#matcher.assignmentsOf(podUid);
+    const all = assignments.map((assignment) => this.#candidate(assignment));
+    const candidates = all.filter(
+      ({ attachment, identity }) => attachment.kind === "attached" || !isByClientId(identity),
+    );
+    const [vain] = all;
     const standing: Standing = {
       pod,
       excepted: this.#matcher.isExcepted(podUid) || this.#isMic(pod),
-      candidates: assignments.map((assignment) => this.#candidate(assignment)),
-      denial: assignments.length > 0 ? undefined : this.#matcher.explain(podUid).denial,
+      candidates,
+      denial:
+        candidates.length > 0
+          ? undefined
+          : vain === undefined
+            ? this.#matcher.explain(podUid).denial
+            : neverAttached(vain.identity),
     };
     this.#standings.set(podUid, standing);
     return standing;

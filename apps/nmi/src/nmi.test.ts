@@ -245,6 +245,18 @@ describe("the assigned identity is only a hint", () => {
     expect((await node.token(address)).status).toBe(200);
   });
 
+  test("MIC attaches nothing without a resource id: refused at once, unless somebody says that it is attached", async () => {
+    const identity = await node.identity("i", 1, { spec: { resourceID: "" } });
+    const binding = await node.binding("b", "i", "s");
+    const { address, object } = await node.pod("p", "s");
+    await node.startNmi();
+    const answer = await node.token(address);
+    expect(short(answer)).toBe("403 identity-invalid");
+    expect(answer.json["error_description"]).toContain("ignoring azure identity default/i, error: invalid resource id");
+    await node.assigned(object, identity, binding, "Assigned");
+    await soon(async () => (await node.token(address)).json["client_id"]).toBe(clientId(1));
+  });
+
   test("L-39 an earlier pod's is not the new one's", async () => {
     const { address, pod, assigned, identity, binding } = await node.bound("p", 1);
     await node.client("azureAssignedIdentities").delete(assigned.metadata.name, "default");
@@ -602,5 +614,29 @@ describe("managed mode", () => {
     expect((await node.token(address)).json["client_id"]).toBe(clientId(1));
     expect(short(await node.token(address, `&client_id=${clientId(2)}`))).toBe("403 identity-not-bound");
     expect(node.kube.audit.find({ resource: "azureassignedidentities" })).toEqual([]);
+  });
+
+  test("an identity without a resource id is asked for by client id", async () => {
+    await node.identity("i", 1, { spec: { resourceID: "", clientID: clientId(1).toUpperCase() } });
+    await node.binding("b", "i", "s");
+    const { address } = await node.pod("p", "s");
+    await node.startNmi("--operation-mode=managed", "--forceNamespaced");
+    expect((await node.token(address)).json["client_id"]).toBe(clientId(1));
+    expect((await node.token(address, `&client_id=${clientId(1)}`)).status).toBe(200);
+    expect(node.imdsRequests()).toEqual([expect.stringContaining(`&client_id=${clientId(1).toUpperCase()}&resource=`)]);
+  });
+
+  test.for([
+    ["a resource id that is none", { resourceID: "/subscriptions/s/id1" }],
+    ["neither", { resourceID: "", clientID: "" }],
+  ] as const)("%s is refused in words, and IMDS is not asked", async ([, spec]) => {
+    await node.identity("i", 1, { spec });
+    await node.binding("b", "i", "s");
+    const { address } = await node.pod("p", "s");
+    await node.startNmi("--operation-mode=managed", "--forceNamespaced");
+    const answer = await node.token(address);
+    expect(short(answer)).toBe("403 identity-invalid");
+    expect(answer.json["error_description"]).toContain("invalid resource id");
+    expect(node.imdsRequests()).toEqual([]);
   });
 });

@@ -1,8 +1,9 @@
 import { nodeLabelValue, NODE_LABEL } from "@podid/crd-types";
 import { Reflector, RESOURCES } from "@podid/kube";
 import type { KubeObject, KubeTransport, Log, Resource } from "@podid/kube";
-import { bindingRecord, exceptionRecord, identityRecord } from "@podid/matcher";
+import { bindingRecord, exceptionRecord } from "@podid/matcher";
 import { assignedRecord } from "./assigned-identity.ts";
+import { nodeIdentityRecord } from "./by-client-id.ts";
 import type { ClusterDirectory } from "./cluster-directory.ts";
 import { lifecycleRecord } from "./lifecycle-record.ts";
 import type { LifecycleRecord } from "./lifecycle-record.ts";
@@ -52,7 +53,7 @@ export class Reflectors {
       delete: (_key, binding) => directory.deleteBinding(binding),
       synced: () => directory.changed(),
     });
-    const identities = make(RESOURCES.azureIdentities, identityRecord);
+    const identities = make(RESOURCES.azureIdentities, nodeIdentityRecord);
     identities.subscribe({
       upsert: (_key, identity, previous) => directory.upsertIdentity(identity, previous),
       delete: (_key, identity) => directory.deleteIdentity(identity),

@@ -1,5 +1,7 @@
 import { identityIdKey } from "@podid/crd-types";
+import { jwtClaim } from "@podid/imds-proxy";
 import type { Limiter, Refused, SourceOutcome, SourceRequest, TokenSource } from "@podid/imds-proxy";
+import { isByClientId } from "../by-client-id.ts";
 import { nameOf } from "./identity-secret.ts";
 
 /** The identities of the cluster itself, and who may have them all the same. */
@@ -47,10 +49,15 @@ export class NodeIdentities {
     return allowed === undefined ? this.#stamp : `${[...allowed].sort().join(" ")}\n${this.#stamp}`;
   }
 
+  has(id: string | undefined): boolean {
+    const key = identityIdKey(id ?? "");
+    return key !== "" && (this.#own.has(key) || this.#told.has(key));
+  }
+
   /** @returns why a pod of that namespace may not be this identity */
   refusal({ pod, identity }: SourceRequest, id: string | undefined): Refused | undefined {
+    if (!this.has(id)) return undefined;
     const key = identityIdKey(id ?? "");
-    if (key === "" || !(this.#own.has(key) || this.#told.has(key))) return undefined;
     const allowed = this.#allowed.get(pod.namespace);
     if (allowed?.has(key) || allowed?.has("*")) return undefined;
     const message =
@@ -79,7 +86,12 @@ export function withoutNodeIdentities(source: TokenSource, nodes: NodeIdentities
       const refused = named(request);
       if (refused !== undefined) return refused;
       const outcome = await source.fetch(request);
-      return outcome.kind === "token" ? (nodes.refusal(request, outcome.answer.clientId) ?? outcome) : outcome;
+      if (outcome.kind !== "token") return outcome;
+      const { clientId, accessToken } = outcome.answer;
+      // The list may know by its resource id alone who was asked for by client id.
+      const other =
+        isByClientId(request.identity) && !nodes.has(clientId) ? jwtClaim(accessToken, "xms_mirid") : undefined;
+      return nodes.refusal(request, clientId) ?? nodes.refusal(request, other) ?? outcome;
     },
     forgetPod: (podUid) => source.forgetPod?.(podUid),
   };

@@ -6,7 +6,7 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { API_VERSION } from "@podid/crd-types";
 import type { KubeObject } from "@podid/kube";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { clientId, NodeHarness, RESOURCE } from "../../test/node-harness.ts";
+import { clientId, NodeHarness, RESOURCE, resourceId } from "../../test/node-harness.ts";
 import type { Answer } from "../../test/node-harness.ts";
 
 const TENANT = "22222222-2222-4222-8222-222222222222";
@@ -326,6 +326,11 @@ describe("identities of the node", () => {
     ["kubelet's, by its client id", () => [cloudConfig(clientId(1))], {}],
     ["an immutable one, in another casing", () => [`--immutable-user-msis=${clientId(1).toUpperCase()}`], {}],
     ["one that is named by its resource id alone", () => [`--immutable-user-msis=${clientId(1)}`], { clientID: "" }],
+    [
+      "one that is named by its client id alone",
+      () => [`--immutable-user-msis=${resourceId("id1")}`],
+      { resourceID: "" },
+    ],
   ] as const)("%s: 403, in managed mode too", async ([, flags, spec]) => {
     await node(...flags());
     await harness.identity("id", 1, { spec });
