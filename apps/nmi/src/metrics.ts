@@ -9,6 +9,11 @@ const BUCKETS_PHASE = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 /** Clients choose resources; this many get a series of their own. */
 const MOST_RESOURCES = 50;
 const OTHER = "other";
+/** Where a request was meant for that the parse refused. */
+const OPERATIONS = [
+  [/^\/metadata\/identity\/oauth2\/token\/?$/i, TOKEN_PATH],
+  [/^\/host\/token\/?$/, HOST_TOKEN_PATH],
+] as const;
 
 /** All of NMI's metrics: upstream's names, labels and buckets, then podid's own. */
 export class NmiMetrics {
@@ -95,14 +100,18 @@ export class NmiMetrics {
     );
   }
 
-  exchange({ request, status, durationMs, facts, refused }: Exchange): void {
+  exchange({ request, path, status, durationMs, facts, refused }: Exchange): void {
     const seconds = durationMs / 1000;
     if (request.kind === "token") {
       const namespace = facts?.pod?.namespace ?? "";
       if (status === 200) this.#ofServed(request.resource, namespace).observe(seconds);
       else this.#operation(TOKEN_PATH, status, namespace, this.#resource(request.resource, status)).observe(seconds);
     } else if (request.kind === "host-token") {
-      this.#operation(HOST_TOKEN_PATH, status, facts?.pod?.namespace ?? "", "").observe(seconds);
+      const label = this.#resource(request.request.resource, status);
+      this.#operation(HOST_TOKEN_PATH, status, facts?.pod?.namespace ?? "", label).observe(seconds);
+    } else if (refused !== undefined && refused !== "unknown-identity-path") {
+      const operation = OPERATIONS.find(([pattern]) => pattern.test(path))?.[1];
+      if (operation !== undefined) this.#operation(operation, status, "", "").observe(seconds);
     }
     if (refused !== undefined) this.#denials.of(refused).inc();
     if (facts === undefined) return;

@@ -417,7 +417,9 @@ describe("S63 the host token endpoint", () => {
     expect([status, answer.clientid, answer.token["resource"]]).toEqual([200, clientId(1), RESOURCE]);
     const fields = "access_token refresh_token expires_in expires_on not_before resource token_type";
     expect(Object.keys(answer.token).join(" ")).toBe(fields);
-    await soon(() => node.metrics()).toContain('operation_type="/host/token",status_code="200",namespace="default"');
+    await soon(() => node.metrics()).toContain(
+      `operation_type="/host/token",status_code="200",namespace="default",resource="${RESOURCE}"`,
+    );
   });
 
   test("S63 only what the pod may have, and only of pods of this node", async () => {
@@ -589,6 +591,12 @@ describe("life of the process", () => {
     expect(text).toContain("podid_nmi_token_cache_entries 1");
     expect(text).toContain('podid_nmi_refusals_total{reason="not-found"} 1');
     expect(text).not.toContain("made-up");
+    await node.get(address, "/Metadata/identity/oauth2/token/?api-version=2018-02-01");
+    await node.get(address, "/metadata/identity/oauth2/token", { headers: {} });
+    await node.get(address, "/metadata/instance", { headers: {} });
+    await soon(() => node.metrics()).toMatch(
+      /_operations_duration_seconds_count\{operation_type="\/metadata\/identity\/oauth2\/token",status_code="400",namespace="",resource=""\} 2/,
+    );
   });
 
   test("neither log nor metrics nor errors ever hold a token or a whole client id", async () => {

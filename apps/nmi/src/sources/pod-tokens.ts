@@ -108,7 +108,7 @@ export class PodTokens {
       const fix =
         requester === "kubelet"
           ? `the group system:nodes needs the verb request-serviceaccounts-token-audience on ${audience} (Kubernetes 1.33 and later; the chart grants it)`
-          : `NMI's ServiceAccount needs a Role in namespace ${pod.namespace} with the verb create on serviceaccounts/token; with the chart: nmi.tokenRequest.namespaces`;
+          : `NMI's ServiceAccount needs a Role in namespace ${pod.namespace} with the verb create on serviceaccounts/token; with the chart: nmi.tokenRequests.namespaces`;
       const message = `the API server refuses NMI a token of ${who} for pod ${pod.name}: ${fix}. It said: ${error.message}`;
       return { kind: "refused", reason: "token-request-forbidden", message };
     }

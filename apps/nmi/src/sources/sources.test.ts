@@ -313,6 +313,15 @@ describe("type 3, federation", () => {
     expect([answer.status, answer.json["error"]]).toEqual([403, "token-request-forbidden"]);
     expect(answer.json["error_description"]).toContain("request-serviceaccounts-token-audience");
   });
+
+  test("the API server refuses NMI's own rights: 403 that names the chart's value", async () => {
+    await node("--token-request-credentials=service-account", "--allow-cluster-wide-token-requests");
+    harness.kube.faults.add({ resource: "serviceaccounts", verb: "create", status: 403 });
+    const answer = await harness.token(await bound({ type: 3 }, { serviceAccount: "app" }));
+    const values = readFileSync(join(import.meta.dirname, "../../../../charts/podid/values.yaml"), "utf8");
+    const [, key = ""] = /with the chart: nmi\.(\w+)\.namespaces/.exec(answer.json["error_description"] ?? "") ?? [];
+    expect(values).toMatch(new RegExp(`^  ${key}:$`, "m"));
+  });
 });
 
 describe("identities of the node", () => {
