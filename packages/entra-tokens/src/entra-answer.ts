@@ -33,7 +33,13 @@ export type EntraAnswer =
       readonly correlationId: string;
     }
   /** Worth another try. */
-  | { readonly kind: "unavailable"; readonly message: string; readonly correlationId: string };
+  | {
+      readonly kind: "unavailable";
+      /** Entra's number, where it is well itself and says what else is not: the issuer of the assertion, for one. */
+      readonly code?: number;
+      readonly message: string;
+      readonly correlationId: string;
+    };
 
 /** Entra's longest silence that is obeyed; it names 60 s, sometimes more. */
 const LONGEST_RETRY_AFTER_MS = 10 * 60_000;
@@ -77,7 +83,7 @@ export function readAnswer(answer: PostAnswer, o: { readonly nowMs: number; read
   if (final && error !== "temporarily_unavailable") return { kind: "refused", error, code, message, correlationId };
   if (header(answer, "retry-after") !== undefined)
     return { kind: "throttled", retryAfterMs: retryAfterMs(answer, o.nowMs), message, correlationId };
-  return { kind: "unavailable", message, correlationId };
+  return { kind: "unavailable", ...(answer.status < 500 && code !== undefined && { code }), message, correlationId };
 }
 
 function retryAfterMs(answer: PostAnswer, nowMs: number): number {

@@ -197,7 +197,7 @@ describe("answers that are no tokens", () => {
         400,
         JSON.stringify({ error: "invalid_request", error_description: "AADSTS90061: x", error_codes: [90061] }),
       ),
-      { kind: "unavailable" },
+      { kind: "unavailable", code: 90061 },
     ],
     [
       "a number only in the text",

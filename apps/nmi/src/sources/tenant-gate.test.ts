@@ -88,6 +88,13 @@ test("one pod cannot queue without end before a tenant", async () => {
   await expect(ask("sick", TOKEN)).rejects.toThrow(LimiterFullError);
 });
 
+test("what Entra says of one identity's issuer keeps nobody else from its tenant", async () => {
+  const { ask } = setUp();
+  const issuer: EntraAnswer = { ...DOWN, code: 90061 };
+  for (let round = 0; round < 5; round++) expect(await ask("t", issuer, { app: "federated" })).toBe(issuer);
+  expect(await ask("t", TOKEN, { app: "with a secret" })).toBe(TOKEN);
+});
+
 test("a refusal is an answer: no reason to rest", async () => {
   const { ask, asked } = setUp();
   const refused: EntraAnswer = {

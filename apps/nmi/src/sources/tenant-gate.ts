@@ -108,6 +108,8 @@ export class TenantGate {
         dropOldest(this.#throttledUntil);
         return;
       case "unavailable":
+        // It did answer: what is amiss is this identity's, as an issuer that cannot be reached, and not the tenant's.
+        if (answer.code !== undefined) return;
         state.failures++;
         if (state.failures >= FAILURES) {
           const restMs = FIRST_REST_MS * 2 ** Math.min(10, state.failures - FAILURES);
