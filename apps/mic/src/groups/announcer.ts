@@ -52,6 +52,12 @@ export class Announcer {
     });
   }
 
+  updateFailed(record: AssignedRecord, error: unknown): void {
+    const message = `failed to update AzureAssignedIdentity ${record.key} for pod ${podOf(record)}, error: ${String(error)}`;
+    this.#log.error({ pod: podOf(record) }, message);
+    this.#onBinding(record, "Warning", "binding apply error", message);
+  }
+
   statusFailed(record: AssignedRecord, status: string, error: unknown): void {
     const message = `failed to update AzureAssignedIdentity ${record.key} status to ${status} for pod ${podOf(record)}, error: ${String(error)}`;
     this.#log.error({ pod: podOf(record) }, message);

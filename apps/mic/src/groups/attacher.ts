@@ -269,7 +269,7 @@ export class Attacher {
     const before = observations.of(groupKey);
     const next = noted(before, outcome, clock.now(), ended);
     if (this.#o.protection.saw(next.attached)) this.#o.onProtectedSeen?.();
-    const blocked = outcome.problem === undefined ? undefined : this.#blocked(before, outcome.problem);
+    const blocked = outcome.problem === undefined ? undefined : this.#blocked(groupKey, outcome.problem);
     for (const [key, { problem }] of next.refused) {
       if (!before.refused.has(key) && problem.code !== "IdentityOnTrial")
         this.#o.log.warn({}, `removing ${key} from ID list since it is erroneous`);
@@ -277,14 +277,21 @@ export class Attacher {
     observations.set(groupKey, { ...next, ...(blocked !== undefined && { blocked }) });
   }
 
-  #blocked(before: Observation, problem: ArmProblem): NonNullable<Observation["blocked"]> {
-    const attempts = (before.blocked?.attempts ?? 0) + 1;
+  #blocked(groupKey: string, problem: ArmProblem): NonNullable<Observation["blocked"]> {
+    const { world, observations, clock, log } = this.#o;
+    const attempts = (observations.of(groupKey).blocked?.attempts ?? 0) + 1;
     const delayMs = problem.retryAfterMs ?? Math.min(60_000, backoffMs(attempts));
-    this.#o.log.error(
+    const scope = world.scope(groupKey);
+    const names = (...statuses: readonly string[]): string =>
+      world
+        .assignedIn(scope)
+        .flatMap(({ name, status }) => (statuses.includes(status) ? [name] : []))
+        .join(" ");
+    log.error(
       { reason: problem.kind, code: problem.code, status: problem.status, retryInMs: delayMs },
-      `failed to update user-assigned identities, error: ${problem.message}`,
+      `failed to update user-assigned identities on node ${scope.group?.name ?? groupKey} (add [${names("Created", "")}], del [${names("Unassigned")}], update[]), error: ${problem.message}`,
     );
-    return { problem, attempts, until: this.#o.clock.now() + delayMs };
+    return { problem, attempts, until: clock.now() + delayMs };
   }
 
   /**
@@ -295,7 +302,7 @@ export class Attacher {
     const { observations, ledgers, clock, fenced, dryRun } = this.#o;
     const { group, nodeNames } = scope;
     if (group !== undefined && nodeNames.length === 0 && !dryRun && fenced() === undefined) await ledgers.remove(group);
-    const blocked = this.#blocked(observations.of(scope.key), problem);
+    const blocked = this.#blocked(scope.key, problem);
     observations.set(scope.key, {
       seenAt: clock.now(),
       attached: new Map(),

@@ -1,4 +1,5 @@
 import { withoutFinalizer } from "@podid/crd-types";
+import type { AssignedIdentityStatus } from "@podid/crd-types";
 import type { Assignment } from "@podid/matcher";
 import { KubeError } from "@podid/kube";
 import type { Clock, KubeObject, ResourceClient } from "@podid/kube";
@@ -145,16 +146,11 @@ export class Bookkeeper {
       if (!this.#waitsForName(assignment, doomed)) yield () => this.#create(assignment, scope);
     }
     for (const { assignment, record, status } of rewrite) {
-      yield async () => {
-        this.#o.log.info({}, `updating assigned id ${record.key}`);
-        await this.#o.metrics.time("update", () => this.#patch(record, rewritePatch(record, assignment, status)));
-      };
+      yield () => this.#rewrite(assignment, record, status);
     }
     for (const record of unassign) {
       yield async () => {
-        if (await this.#isDoubtful(record, scope)) return;
-        this.#o.log.info({}, `updating AzureAssignedIdentity ${record.key} status to Unassigned`);
-        await this.#o.metrics.time("status", () => this.#patch(record, statusPatch(record, "Unassigned")));
+        if (!(await this.#isDoubtful(record, scope))) await this.#setStatus(record, "Unassigned");
       };
     }
     for (const record of remove) {
@@ -196,17 +192,33 @@ export class Bookkeeper {
   }
 
   async #assign(assignment: Assignment, record: AssignedRecord): Promise<void> {
-    const { traces, metrics, announcer } = this.#o;
-    try {
-      const assign = (): Promise<void> =>
-        metrics.time("status", () => this.#patch(record, statusPatch(record, "Assigned")));
-      await (traces?.assigning(record.key, assign) ?? assign());
-    } catch (error) {
-      announcer.statusFailed(record, "Assigned", error);
-      throw error;
-    }
+    const { traces, announcer } = this.#o;
+    const assign = (): Promise<void> => this.#setStatus(record, "Assigned");
+    await (traces?.assigning(record.key, assign) ?? assign());
     announcer.applied(assignment, record);
     this.#o.onAssigned?.(assignment);
+  }
+
+  async #setStatus(record: AssignedRecord, status: AssignedIdentityStatus): Promise<void> {
+    const { log, metrics, announcer } = this.#o;
+    log.info({}, `updating AzureAssignedIdentity ${record.key} status to ${status}`);
+    try {
+      await metrics.time("status", () => this.#patch(record, statusPatch(record, status)));
+    } catch (error) {
+      announcer.statusFailed(record, status, error);
+      throw error;
+    }
+  }
+
+  async #rewrite(assignment: Assignment, record: AssignedRecord, status: AssignedIdentityStatus): Promise<void> {
+    const { log, metrics, announcer } = this.#o;
+    log.info({}, `updating assigned id ${record.key}`);
+    try {
+      await metrics.time("update", () => this.#patch(record, rewritePatch(record, assignment, status)));
+    } catch (error) {
+      announcer.updateFailed(record, error);
+      throw error;
+    }
   }
 
   async #isDoubtful(record: AssignedRecord, scope: Scope): Promise<boolean> {

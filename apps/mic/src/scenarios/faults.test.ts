@@ -45,6 +45,47 @@ describe("the API server fails", () => {
     expect(h.arm.patches).toHaveLength(1);
   });
 
+  const OBJECT = `AzureAssignedIdentity default/${SIMPLE}`;
+  test.for([
+    {
+      name: "created",
+      verb: "create",
+      want: `binding apply error: failed to create ${OBJECT} for pod default/test-pod, error:`,
+    },
+    {
+      name: "assigned",
+      verb: "patch",
+      want: `status update error: failed to update ${OBJECT} status to Assigned for pod default/test-pod, error:`,
+    },
+    {
+      name: "rewritten",
+      verb: "patch",
+      later: () => h.cluster.merge("identity", "test-id", { spec: { clientID: "another" } }),
+      want: `binding apply error: failed to update ${OBJECT} for pod default/test-pod, error:`,
+    },
+    {
+      name: "unassigned",
+      verb: "patch",
+      later: () => h.cluster.delete("pod", "test-pod"),
+      want: `status update error: failed to update ${OBJECT} status to Unassigned for pod default/test-pod, error:`,
+    },
+    {
+      name: "removed",
+      verb: "delete",
+      later: () => h.cluster.delete("pod", "test-pod"),
+      want: "binding remove error: failed to remove AzureIdentityBinding default/testbinding from node test-node for pod default/test-pod, error:",
+    },
+  ])("an object that cannot be $name is told in an event", async ({ verb, later, want }) => {
+    await h.simple();
+    const rule = { verb, resource: "azureassignedidentities", status: 500, times: 1 };
+    if (later === undefined) h.cluster.emulator.faults.add(rule);
+    h.start();
+    await h.becomes({ [SIMPLE]: "Assigned" });
+    if (later !== undefined) h.cluster.emulator.faults.add(rule);
+    await later?.();
+    await until(async () => expect((await h.cluster.events()).join("\n")).toContain(`Warning ${want}`));
+  });
+
   test("the ledger cannot be written: nothing is attached until it can", async () => {
     await h.simple();
     const heal = h.cluster.emulator.faults.add({ verb: "create", resource: "configmaps", status: 500 });

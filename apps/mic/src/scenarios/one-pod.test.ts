@@ -64,7 +64,7 @@ describe("one pod", () => {
       message: "error returned from cloud provider",
     });
     h.arm.beforePatch = () => new Promise<void>(() => {});
-    h.start();
+    const { log } = h.start();
     await until(async () => {
       const events = await h.cluster.events();
       expect(events.join("\n")).toContain(
@@ -73,6 +73,10 @@ describe("one pod", () => {
       expect(events.join("\n")).toContain("error returned from cloud provider");
     });
     expect(await h.cluster.statuses()).toEqual({ [SIMPLE]: "Created" });
+    // As people search for it.
+    expect(log.join("")).toContain(
+      `failed to update user-assigned identities on node test-node (add [${SIMPLE}], del [], update[]), error: error returned from cloud provider`,
+    );
   });
 
   test("S13 Identity edited", async () => {
