@@ -6,11 +6,14 @@ export interface Clock {
   setTimeout(callback: () => void, milliseconds: number): { cancel(): void };
 }
 
+// Node treats a longer delay as 1 ms.
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimeout: (callback, milliseconds) => {
-    const timer = setTimeout(callback, milliseconds);
+    const timer = setTimeout(callback, Math.min(milliseconds, LONGEST_TIMER));
     return { cancel: () => clearTimeout(timer) };
   },
 };
