@@ -20,6 +20,8 @@ test("own folders for everything apt writes", () => {
     const folders = makeAptFolders(root);
     expect(readFileSync(folders.config, "utf8")).toContain("#clear APT::Update::Post-Invoke;");
     expect(aptOptions(folders, false)).not.toContain(`Dir::State::lists=${folders.lists}`);
+    expect(aptOptions(folders, false)).not.toContain("Dir::State::status=/dev/null");
+    expect(aptOptions(folders, false, true)).toContain("Dir::State::status=/dev/null");
     expect(aptOptions(folders, true)).toEqual(
       expect.arrayContaining([
         `Dir::Cache=${join(root, "cache")}`,

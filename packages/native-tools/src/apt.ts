@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "./run.ts";
 
@@ -18,8 +18,17 @@ export function makeAptFolders(root: string): AptFolders {
   return folders;
 }
 
+/** Which Debian packages; what they depend on comes along. */
+export interface PackageSelection {
+  readonly packages: readonly string[];
+  /** Of what comes along, that which stays away. */
+  readonly without?: readonly string[];
+  /** Nothing counts as installed; otherwise what this machine has does not come along. */
+  readonly fromNothing?: boolean;
+}
+
 /** Options that keep apt off the system's cache and, with `ownLists`, off its package lists; none needs root. */
-export function aptOptions(folders: AptFolders, ownLists: boolean): string[] {
+export function aptOptions(folders: AptFolders, ownLists: boolean, fromNothing = false): string[] {
   return [
     "-c",
     folders.config,
@@ -29,6 +38,7 @@ export function aptOptions(folders: AptFolders, ownLists: boolean): string[] {
     // Root's apt would otherwise hand the download to a user who may not write here.
     "-o",
     "APT::Sandbox::User=root",
+    ...(fromNothing ? ["-o", "Dir::State::status=/dev/null"] : []),
     ...(ownLists ? ["-o", `Dir::State::lists=${folders.lists}`] : []),
   ];
 }
@@ -39,32 +49,40 @@ export function parseSimulation(output: string): string[] {
 }
 
 /**
- * Downloads `wanted` and whatever of their dependencies is not installed into `into`.
+ * Downloads Debian packages to `work/archives` and unpacks them into `root`, without installing anything.
  *
  * The system's package lists are tried first; where they are empty or out of date, own ones are fetched.
+ * @returns the archives' paths, by name
  */
-export async function downloadPackages(folders: AptFolders, wanted: readonly string[], into: string): Promise<void> {
+export async function unpackPackages(selection: PackageSelection, root: string, work: string): Promise<string[]> {
+  const archives = join(work, "archives");
+  mkdirSync(archives, { recursive: true });
+  mkdirSync(root, { recursive: true });
+  const folders = makeAptFolders(join(work, "apt"));
   try {
-    await download(folders, wanted, into, false);
+    await download(folders, selection, archives, false);
   } catch {
-    await run("apt-get", [...aptOptions(folders, true), "update"], { cwd: into });
-    await download(folders, wanted, into, true);
+    await run("apt-get", [...aptOptions(folders, true), "update"], { cwd: archives });
+    await download(folders, selection, archives, true);
   }
+  const files = readdirSync(archives).filter((name) => name.endsWith(".deb"));
+  const paths = files.toSorted().map((name) => join(archives, name));
+  for (const archive of paths) await run("dpkg-deb", ["-x", archive, root]);
+  return paths;
 }
 
 async function download(
   folders: AptFolders,
-  wanted: readonly string[],
+  { packages, without = [], fromNothing }: PackageSelection,
   into: string,
   ownLists: boolean,
 ): Promise<void> {
-  const options = aptOptions(folders, ownLists);
+  const options = aptOptions(folders, ownLists, fromNothing);
   // A simulation needs no lock, and it knows what this very release calls its libraries.
-  const simulation = await run("apt-get", [...options, "-s", "--no-install-recommends", "install", ...wanted], {
+  const simulation = await run("apt-get", [...options, "-s", "--no-install-recommends", "install", ...packages], {
     cwd: into,
   });
-  const names = parseSimulation(simulation);
   // A package that counts as installed although its program is gone is fetched all the same.
-  const all = [...new Set([...names, ...wanted])];
-  await run("apt-get", [...options, "download", ...all], { cwd: into });
+  const all = new Set([...parseSimulation(simulation), ...packages]);
+  await run("apt-get", [...options, "download", ...[...all].filter((name) => !without.includes(name))], { cwd: into });
 }

@@ -1,3 +1,4 @@
+export { unpackPackages, type PackageSelection } from "./apt.ts";
 export { cacheFolder } from "./cache-folder.ts";
 export { findUp } from "./find-up.ts";
 export { findIsolation, type Isolation } from "./isolation.ts";

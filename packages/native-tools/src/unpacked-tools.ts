@@ -11,8 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, isAbsolute, join, relative } from "node:path";
-import { downloadPackages, makeAptFolders } from "./apt.ts";
-import { run } from "./run.ts";
+import { unpackPackages } from "./apt.ts";
 
 /** The last one holds network plugins of container runtimes. */
 const PROGRAM_FOLDERS = ["usr/sbin", "sbin", "usr/bin", "bin", "usr/lib/cni"];
@@ -32,16 +31,8 @@ export async function unpackTools(folder: string, packages: readonly string[]): 
   mkdirSync(dirname(folder), { recursive: true });
   const work = mkdtempSync(`${folder}.partial-`);
   try {
-    const archives = join(work, "archives");
-    const root = join(work, "root");
-    mkdirSync(archives);
-    mkdirSync(root);
-    await downloadPackages(makeAptFolders(join(work, "apt")), packages, archives);
-    for (const archive of readdirSync(archives).toSorted()) {
-      if (archive.endsWith(".deb")) await run("dpkg-deb", ["-x", join(archives, archive), root]);
-    }
-    rmSync(archives, { recursive: true });
-    rmSync(join(work, "apt"), { recursive: true });
+    await unpackPackages({ packages }, join(work, "root"), work);
+    for (const scratch of ["archives", "apt"]) rmSync(join(work, scratch), { recursive: true });
     writeLaunchers(work);
     try {
       renameSync(work, folder);
