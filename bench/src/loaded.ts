@@ -8,7 +8,7 @@ import type { Figure } from "./figure.ts";
 import type { FullNode } from "./full-node.ts";
 
 /** What NMI's image passes to Node. */
-const NODE_OPTION = "--max-semi-space-size=1";
+const NODE_OPTION = "--max-semi-space-size=2";
 
 /** Memory of NMI as shipped on a full node, beside a bare server that holds the same tokens. */
 export async function loadedFigures(bareBundle: string): Promise<readonly Figure[]> {

@@ -48,34 +48,48 @@ export function parseTokenAnswer(text: string, nowSeconds: number): ParsedAnswer
   const expiresIn = wholeNumber(fields["expires_in"]) ?? (expiresOn === undefined ? undefined : expiresOn - nowSeconds);
   if (expiresIn === undefined) return { ok: false, why: "the answer has neither expires_in nor expires_on" };
 
-  let head = "";
-  let tail: string | undefined;
+  const before: string[] = [];
+  let after: string[] | undefined;
   for (const [name, value] of Object.entries(fields)) {
     if (name === "expires_in" || (name === "expires_on" && !("expires_in" in fields))) {
-      head += `${separator(head)}"expires_in":"`;
-      tail = '"';
+      before.push('"expires_in":"');
+      after = ['"'];
       if (name === "expires_in") continue;
     }
-    const member = `${JSON.stringify(name)}:${JSON.stringify(asString(value))}`;
-    if (tail === undefined) head += separator(head) + member;
-    else tail += `,${member}`;
+    (after ?? before).push(`${JSON.stringify(name)}:${JSON.stringify(asString(value))}`);
   }
-  if (!("refresh_token" in fields)) tail += ',"refresh_token":""';
+  if (!("refresh_token" in fields)) after?.push('"refresh_token":""');
+  const head = `{${before.join(",")}`;
+  const tail = `${after?.join(",")}}`;
   return {
     ok: true,
     answer: {
-      head: `{${head}`,
-      tail: `${tail}}`,
+      head,
+      tail,
       clientId: typeof fields["client_id"] === "string" ? fields["client_id"] : undefined,
-      accessToken,
+      accessToken: partOf(head, accessToken) ?? partOf(tail, accessToken) ?? accessToken,
       expiresInSeconds: Math.max(0, expiresIn),
       expiresOnSeconds: expiresOn,
     },
   };
 }
 
-/** The latest reply made of each answer: within a second all are the same bytes. */
-const replies = new WeakMap<TokenAnswer, { readonly seconds: number; readonly reply: Reply }>();
+/**
+ * The same text as a part of another, where it is one: then the engine keeps its characters once. A token is the most of what is
+ * kept for a pod. To look for it also makes one piece of a text that was put together from many.
+ */
+function partOf(whole: string, text: string): string | undefined {
+  const at = whole.indexOf(text);
+  return at < 0 ? undefined : whole.slice(at, at + text.length);
+}
+
+/**
+ * The latest reply made of an answer: within a second all are the same bytes. Of so many answers at most, because each is a second
+ * copy of a token.
+ */
+const MOST_REPLIES = 256;
+let replies = new WeakMap<TokenAnswer, { readonly seconds: number; readonly reply: Reply }>();
+let repliesMade = 0;
 
 /** The bytes for a client: `expires_in` says what is left now. */
 export function tokenReply(answer: TokenAnswer, remainingSeconds: number): Reply {
@@ -87,6 +101,10 @@ export function tokenReply(answer: TokenAnswer, remainingSeconds: number): Reply
     headers: { "content-type": JSON_TYPE },
     body: answer.auxiliary === undefined ? bytes(answer, seconds) : array(answer, answer.auxiliary, seconds),
   };
+  if (latest === undefined && ++repliesMade > MOST_REPLIES) {
+    replies = new WeakMap();
+    repliesMade = 1;
+  }
   replies.set(answer, { seconds, reply });
   return reply;
 }
@@ -116,10 +134,6 @@ export function jwtClaim(token: string, claim: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function separator(before: string): string {
-  return before === "" ? "" : ",";
 }
 
 function asString(value: unknown): string {

@@ -25,8 +25,8 @@ export const CONTENTS: Readonly<Record<App, ImageContents>> = {
   // Most of what MIC holds is old; a small nursery keeps the rest from growing before it is looked at.
   mic: { nodeOption: "--max-semi-space-size=2", packages: ["libstdc++6"], programs: {} },
   nmi: {
-    // A small nursery saves memory on every node, and what NMI allocates per request is gone at once.
-    nodeOption: "--max-semi-space-size=1",
+    // A small nursery saves memory on every node. With a smaller one, requests under way would count as old, and stay.
+    nodeOption: "--max-semi-space-size=2",
     packages: ["libstdc++6", "iptables", "conntrack", "iproute2"],
     // `ss` and `arpd` of iproute2 need these; `ip` does not.
     without: [
