@@ -96,6 +96,18 @@ describe("what cannot be used says why, and nothing of the password", () => {
     ],
     ["a PFX without its key", () => workshop.pfx("leaf", "p", "-nokeys"), "p", "the PFX has no private key"],
     ["a PFX that would take for ever", () => workshop.pfx("leaf", "p", "-iter", "3000000"), "p", "3000000 rounds"],
+    [
+      "a PFX of many bags that would each take a second",
+      () => workshop.repeated(workshop.pfx("leaf", "p", "-iter", "900000", "-maciter"), 200),
+      "p",
+      "more rounds",
+    ],
+    [
+      "the same in PKCS#12's own derivation",
+      () => workshop.repeated(workshop.pfx("leaf", "p", "-legacy", "-iter", "190000"), 200),
+      "p",
+      "more rounds",
+    ],
     ["no key", () => bundle("leaf.crt"), "", "it has no private key"],
     ["no certificate", () => bundle("leaf.key"), "", "none of its certificates is of its private key"],
     ["somebody else's key", () => bundle("root.key", "leaf.crt"), "", "none of its certificates is of its private key"],

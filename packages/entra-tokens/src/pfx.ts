@@ -77,9 +77,10 @@ function withParts<T>(run: () => T): T {
   const bounded =
     (derive: Derive | undefined): Derive =>
     (password, salt, id, iterations, ...rest) =>
-      derive?.(password, salt, id, atMost(SLOW_ROUNDS, iterations), ...rest);
+      derive?.(password, salt, id, slow(iterations), ...rest);
+  const slow = spending(SLOW_ROUNDS);
   Object.assign(pki, { certificateFromAsn1: none, privateKeyFromAsn1: none });
-  Object.assign(pkcs5, { pbkdf2: derivedByNode });
+  Object.assign(pkcs5, { pbkdf2: derivedByNode(spending(ROUNDS)) });
   Object.assign(pkcs12, { generateKey: bounded(pkcs12["generateKey"]) });
   Object.assign(pbe, { generatePkcs12Key: bounded(pbe["generatePkcs12Key"]) });
   try {
@@ -95,19 +96,29 @@ type Derivation = Record<string, Derive | undefined>;
 /** Each costs a few microseconds in forge, and a tenth of that in OpenSSL. Files of today have 2 000 to 100 000. */
 const SLOW_ROUNDS = 200_000;
 const ROUNDS = 1_000_000;
+/** Key and certificates, each with a key and a start value to derive, and the hash over all of it. */
+const DERIVATIONS = 5;
 
-function atMost(most: number, iterations: number): number {
-  if (iterations > most) throw new CertificateError(`the PFX asks for ${iterations} rounds; export it with fewer`);
-  return iterations;
+/** Rounds of one derivation are limited, and those of all together: a file may have any number of parts. */
+function spending(most: number): (rounds: number) => number {
+  let left = DERIVATIONS * most;
+  return (rounds) => {
+    if (rounds > most) throw new CertificateError(`the PFX asks for ${rounds} rounds; export it with fewer`);
+    left -= rounds;
+    if (left < 0) throw new CertificateError("the PFX asks for more rounds than its parts need; export it with fewer");
+    return rounds;
+  };
 }
 
-function derivedByNode(
+type DeriveByNode = (
   password: string,
   salt: string,
   rounds: number,
   bytes: number,
   digest: { algorithm: string },
-): string {
-  const key = pbkdf2Sync(password, Buffer.from(salt, "latin1"), atMost(ROUNDS, rounds), bytes, digest.algorithm);
-  return key.toString("latin1");
+) => string;
+
+function derivedByNode(spend: (rounds: number) => number): DeriveByNode {
+  return (password, salt, rounds, bytes, { algorithm }) =>
+    pbkdf2Sync(password, Buffer.from(salt, "latin1"), spend(rounds), bytes, algorithm).toString("latin1");
 }

@@ -3,6 +3,9 @@ import { createPrivateKey } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import forge from "node-forge";
+
+type Asn1 = forge.asn1.Asn1;
 
 /** Certificates made by the system's openssl, as users make them. */
 export class CertificateWorkshop {
@@ -103,6 +106,19 @@ export class CertificateWorkshop {
       ...flags,
     );
     return this.read(out);
+  }
+
+  /** The same PFX with its parts so many times over, and without the hash over them. */
+  repeated(pfx: Buffer, times: number): Buffer {
+    const outer = forge.asn1.fromDer(pfx.toString("latin1"));
+    const child = (of: Asn1 | undefined, at: number): Asn1 | undefined => (of?.value as Asn1[] | undefined)?.[at];
+    const octets = child(child(child(outer, 1), 1), 0);
+    if (octets === undefined) throw new Error("not a PFX");
+    const parts = forge.asn1.fromDer(octets.value as string);
+    parts.value = Array.from({ length: times }, () => parts.value as Asn1[]).flat();
+    octets.value = forge.asn1.toDer(parts).getBytes();
+    outer.value = (outer.value as Asn1[]).slice(0, 2);
+    return Buffer.from(forge.asn1.toDer(outer).getBytes(), "latin1");
   }
 
   close(): void {
