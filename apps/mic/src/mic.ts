@@ -1,5 +1,5 @@
 import { GuardMemory } from "@podid/azure-assigner";
-import type { Arm, BudgetLimits, IdentityDirectory } from "@podid/azure-assigner";
+import type { Arm, IdentityDirectory } from "@podid/azure-assigner";
 import { EVENT_COMPONENT } from "@podid/crd-types";
 import { EventRecorder, fencedTransport } from "@podid/kube";
 import type { Clock, KubeTransport } from "@podid/kube";
@@ -22,8 +22,6 @@ export interface MicSettings extends TermSettings {
   readonly lease: LeadershipSettings;
   /** Most of the random pause before anything is listed; 0 when absent. */
   readonly startJitterMs?: number;
-  /** What MIC allows itself of ARM; see the package's DEFAULT_BUDGET. */
-  readonly armBudget?: Partial<BudgetLimits>;
   /** Objects from before 1.6 are rewritten; undefined: they are not. */
   readonly typeUpgrade?: TypeUpgradeSettings | undefined;
 }

@@ -1,4 +1,4 @@
-import type { Arm, AssignerLimits, GuardMemory, IdentityDirectory } from "@podid/azure-assigner";
+import type { Arm, AssignerLimits, BudgetLimits, GuardMemory, IdentityDirectory } from "@podid/azure-assigner";
 import type { Clock, EventRecorder, KubeTransport } from "@podid/kube";
 import type { Logger, Tracing } from "@podid/service";
 import type { Lifecycle } from "./drain/lifecycle.ts";
@@ -22,6 +22,8 @@ export interface TermSettings {
   /** Client ids or ARM ids of identities that are never detached and not for pods, in any casing. */
   readonly protectedIdentities: readonly string[];
   readonly assignerLimits?: Partial<AssignerLimits>;
+  /** What MIC allows itself of ARM; see the package's DEFAULT_BUDGET. */
+  readonly armBudget?: Partial<BudgetLimits>;
   /** How long an identity that nobody needs any more stays attached; 0 when absent. */
   readonly detachDelayMs?: number;
   readonly statusTiming?: Partial<StatusTiming>;

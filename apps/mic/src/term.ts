@@ -103,6 +103,7 @@ export class Term {
     });
     this.#attacher = attacher;
     this.#announcer = new Announcer(ports.events, log);
+    const reads = settings.armBudget?.subscriptionReads;
     this.#reconciler = new Reconciler({
       groups: () => this.#reconcilable(),
       list: (scope, signal) => arm.list(scope, { signal }),
@@ -110,6 +111,7 @@ export class Term {
       turn: (key) => attacher.turn(key),
       compare: (key, state, turn) => attacher.compare(key, state, turn),
       intervalMs: settings.reconcileIntervalMs,
+      ...(reads !== undefined && { readsPerSecond: reads.perSecond }),
       clock,
       log,
     });

@@ -27,6 +27,7 @@ function start(
     list?: (scope: MachineScope) => Promise<readonly ComputeState[]>;
     compare?: (key: string) => Promise<boolean>;
     intervalMs?: number;
+    readsPerSecond?: number;
   } = {},
 ) {
   const clock = new FakeClock();
@@ -43,6 +44,7 @@ function start(
     turn: () => 0,
     compare: more.compare ?? (() => Promise.resolve(true)),
     intervalMs: more.intervalMs ?? INTERVAL,
+    ...(more.readsPerSecond !== undefined && { readsPerSecond: more.readsPerSecond }),
     clock,
     log: createLogger({ component: "mic", format: "text", write: (line) => log.push(line) }),
   });
@@ -66,6 +68,12 @@ test("a new leader looks at each soon, again after two minutes, and from then on
   await clock.run(2 * INTERVAL);
   expect(looks.map(({ at }) => at - 120_000 - INTERVAL)).toEqual([0, 60_000, 120_000, 180_000, 240_000, 300_000]);
   expect(new Set(looks.map(({ name }) => name)).size).toBe(3);
+});
+
+test("whoever allows MIC fewer reads than ARM does: half of those as well", async () => {
+  const { clock, looks } = start(scaleSets(3), { readsPerSecond: 1 });
+  await clock.run(10_000);
+  expect(looks.map(({ at }) => at)).toEqual([0, 2000, 4000]);
 });
 
 test("5 000 scale sets: never more than half of what ARM grants, and nobody is left out", async () => {

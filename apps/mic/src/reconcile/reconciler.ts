@@ -17,6 +17,8 @@ export interface ReconcilerOptions {
   /** Compares a group with what a list said of it; false: it needs a closer look. */
   readonly compare: (groupKey: string, state: ComputeState, turn: number) => Promise<boolean>;
   readonly intervalMs: number;
+  /** What MIC allows itself of a subscription, of which this is half at most; what ARM grants when absent. */
+  readonly readsPerSecond?: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly pace?: Partial<ReconcilePace>;
@@ -49,7 +51,11 @@ export class Reconciler {
 
   constructor(options: ReconcilerOptions) {
     this.#o = options;
-    this.#pace = { ...DEFAULT_PACE, ...options.pace };
+    const pace = { ...DEFAULT_PACE, ...options.pace };
+    const { readsPerSecond } = options;
+    // Pods wait for the same reads.
+    const spacingMs = readsPerSecond === undefined ? 0 : 2000 / readsPerSecond;
+    this.#pace = { ...pace, spacingMs: Math.max(pace.spacingMs, spacingMs) };
   }
 
   start(): void {
