@@ -119,7 +119,8 @@ test("cache: the victim's token is kept, and the same request of another pod get
 });
 
 test("cache: what would split or join keys in another reading does not", async () => {
-  await once(guarded, VICTIM, ask());
+  for (const door of [unguarded, guarded]) await once(door, VICTIM, ask());
+  expect(await once(unguarded, ATTACKER, ask("&xms_cc=cp1"))).toMatch(BOOTY);
   for (const query of [
     `&client_id=${THEIRS}`,
     `&object_id=${THEIRS}`,

@@ -20,11 +20,13 @@ export const KEEP_ALIVE_MS = 65_000;
 
 /** A server of `node:http` that is the metadata endpoint, and nothing else. Listening and closing are the caller's. */
 export function imdsServer(options: ImdsProxyOptions): Server {
+  const listener = imdsListener(options);
   const server = createServer(
     { ...PARSER_LIMITS, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
-    imdsListener(options),
+    listener,
   );
-  return server.on("clientError", answerClientError);
+  // Node would refuse an expectation that it does not know without a word; a server may as well not mind (RFC 9110 §10.1.1).
+  return server.on("checkExpectation", listener).on("clientError", answerClientError);
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {

@@ -192,6 +192,18 @@ describe.for(Object.keys(FRONTS) as (keyof typeof FRONTS)[])("over real sockets,
     if (name !== "HEAD") expect(text).toMatch(/\{"error":"[a-z_]+","error_description":"[^"]+"\}$/);
   });
 
+  test.for([
+    ["a token", "Metadata: true\r\n", /^HTTP\/1\.1 200 [^]*access_token/],
+    ["a probe", "", /^HTTP\/1\.1 400 [^]*Required metadata header not specified/],
+  ] as const)("%s with an expectation that nobody knows is answered as without it", async ([, header, want]) => {
+    const { port } = await behind(front);
+    const text = await raw(
+      port,
+      `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\n${header}Expect: x\r\nConnection: close\r\n\r\n`,
+    );
+    expect(text).toMatch(want);
+  });
+
   test("S58 what is forwarded is written anew, and no header of the connection comes back", async () => {
     const { base, seen } = await setUp();
     const response = await fetch(`${base}/Metadata//instance/?format=json&x=1&api-version=2021-02-01`, {

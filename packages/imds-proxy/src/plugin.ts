@@ -41,7 +41,7 @@ const plugin: FastifyPluginCallback<ImdsProxyOptions> = (fastify, options, done)
   // Nothing of Fastify's router or hooks is of use here, so requests do not pass through it: the server's own listener
   // answers them. What the handlers above serve is `inject`, and servers that Fastify makes for further addresses.
   fastify.server.removeAllListeners("request");
-  fastify.server.on("request", listener);
+  fastify.server.on("request", listener).on("checkExpectation", listener);
   done();
 };
 
