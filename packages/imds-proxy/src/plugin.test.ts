@@ -196,7 +196,8 @@ describe.for(Object.keys(FRONTS) as (keyof typeof FRONTS)[])("over real sockets,
     ["a token", "Metadata: true\r\n", /^HTTP\/1\.1 200 [^]*access_token/],
     ["a probe", "", /^HTTP\/1\.1 400 [^]*Required metadata header not specified/],
   ] as const)("%s with an expectation that nobody knows is answered as without it", async ([, header, want]) => {
-    const { port } = await behind(front);
+    const { port, directory } = await setUp();
+    directory.put("127.0.0.1", { pod: pod("p"), candidates: [candidate(identity("a"))] });
     const text = await raw(
       port,
       `GET ${T}?resource=r HTTP/1.1\r\nHost: x\r\n${header}Expect: x\r\nConnection: close\r\n\r\n`,
