@@ -10,9 +10,13 @@
 {{- fail "rbac.pspEnabled: PodSecurityPolicies are gone since Kubernetes 1.25; remove it, and give the namespace the label pod-security.kubernetes.io/enforce: privileged, which NMI's host network needs" -}}
 {{- end -}}
 {{- range $of := list "mic" "nmi" -}}
-{{- if and (eq (toString (index $.Values $of).prometheusPort) (toString (index $.Values $of).probePort)) (index $.Values $of).probePort -}}
-{{- fail (printf "%s.prometheusPort and %s.probePort are both %v; give two ports" $of $of (index $.Values $of).probePort) -}}
+{{- $probe := include (printf "podid.%s.probePort" $of) $ -}}
+{{- if eq $probe (include (printf "podid.%s.prometheusPort" $of) $) -}}
+{{- fail (printf "%s.prometheusPort and %s.probePort are both %s; give two ports" $of $of $probe) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (include "podid.standard" .) (not .Values.mic.cloudConfig) (not .Values.adminsecret) -}}
+{{- fail "mic.cloudConfig: MIC has no credentials; name the node's azure.json, or set adminsecret" -}}
 {{- end -}}
 {{- if lt (int .Values.mic.replicas) 0 -}}
 {{- fail (printf "mic.replicas: %v is less than 0" .Values.mic.replicas) -}}
@@ -64,15 +68,21 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* aad-pod-identity's NMI could read every Secret; podid's reads those that are named. */ -}}
+{{- /* aad-pod-identity's NMI read every Secret for every AzureIdentity; podid's reads those that are named, for those beside them. */ -}}
 {{- define "podid.check.wayOver.secrets" -}}
-{{- if and .Values.rbac.enabled (include "podid.isTrue" .Values.rbac.allowAccessToSecrets) -}}
+{{- $ownRights := include "podid.isTrue" .Values.rbac.enabled -}}
+{{- if or (not $ownRights) (include "podid.isTrue" .Values.rbac.allowAccessToSecrets) -}}
 {{- $missing := dict -}}
+{{- $foreign := dict -}}
+{{- $lent := .Values.nmi.secretNamespaces -}}
 {{- range $identity := (lookup "aadpodidentity.k8s.io/v1" "AzureIdentity" "" "").items -}}
 {{- $secret := default dict (default dict $identity.spec).clientPassword -}}
 {{- if and $secret.name (has (int (default 0 $identity.spec.type)) (list 1 2)) -}}
 {{- $namespace := default $identity.metadata.namespace $secret.namespace -}}
-{{- $named := false -}}
+{{- if not (or (eq $namespace $identity.metadata.namespace) (has $namespace $lent) (has "*" $lent)) -}}
+{{- $_ := set $foreign $namespace (append (default list (get $foreign $namespace)) (printf "%s/%s" $identity.metadata.namespace $identity.metadata.name)) -}}
+{{- end -}}
+{{- $named := not $ownRights -}}
 {{- range $entry := $.Values.rbac.secrets -}}
 {{- if and (eq $entry.namespace $namespace) (or (not $entry.names) (has $secret.name (default list $entry.names))) -}}
 {{- $named = true -}}
@@ -89,6 +99,9 @@
 {{- $entries = append $entries (dict "namespace" $namespace "names" (sortAlpha $names)) -}}
 {{- end -}}
 {{- fail (printf "rbac.secrets: AzureIdentities of type 1 and 2 name Secrets that podid's NMI could not read. Add to rbac.secrets: %s" (toJson $entries)) -}}
+{{- end -}}
+{{- if $foreign -}}
+{{- fail (printf "nmi.secretNamespaces: AzureIdentities name Secrets of other namespaces than their own, which podid would refuse. By the Secrets' namespace: %s. Move these Secrets to their AzureIdentities, or set nmi.secretNamespaces: %s" (toJson $foreign) (keys $foreign | sortAlpha | toJson)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

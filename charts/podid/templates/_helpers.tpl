@@ -26,8 +26,8 @@
 
 {{- /* What selects pods: without the labels that change with the chart's version. */ -}}
 {{- define "podid.selectors" -}}
-app.kubernetes.io/name: {{ include "podid.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "podid.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "podid.labels" -}}
@@ -82,14 +82,14 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{- /* Lines `- "--flag=value"` for pairs of flag and value. "" and false are left out, false not in a triple; `bare` is a flag without value. */ -}}
+{{- /* Lines `- "--flag=value"` for pairs of flag and value. "", false and the number 0 are left out, as ever, false not in a triple; `bare` is a flag without value. */ -}}
 {{- define "podid.flags" -}}
 {{- $lines := list -}}
 {{- range . -}}
 {{- $value := index . 1 -}}
 {{- if eq (toString $value) "bare" -}}
 {{- $lines = append $lines (printf "- \"--%s\"" (index . 0)) -}}
-{{- else if not (or (kindIs "invalid" $value) (has (toString $value) (ternary (list "") (list "" "false") (eq (len .) 3)))) -}}
+{{- else if not (or (kindIs "invalid" $value) (and (not (kindIs "string" $value)) (eq (toString $value) "0")) (has (toString $value) (ternary (list "") (list "" "false") (eq (len .) 3)))) -}}
 {{- $lines = append $lines (printf "- %s" (printf "--%s=%s" (index . 0) (include "podid.number" $value) | quote)) -}}
 {{- end -}}
 {{- end -}}
@@ -122,6 +122,10 @@ annotations:
 {{ include "podid.number" (.Values.mic.probePort | default 8080) }}
 {{- end -}}
 
+{{- define "podid.nmi.probePort" -}}
+{{ include "podid.number" (.Values.nmi.probePort | default 8080) }}
+{{- end -}}
+
 {{- define "podid.mic.prometheusPort" -}}
 {{ include "podid.number" (.Values.mic.prometheusPort | default 8888) }}
 {{- end -}}
@@ -132,7 +136,7 @@ annotations:
 
 {{- /* Where the kernel does the redirecting to a loopback address. */ -}}
 {{- define "podid.nmi.setsRouteLocalnet" -}}
-{{- if and (include "podid.isTrue" .Values.nmi.routeLocalnet) (not .Values.nmi.listenAddress) -}}true{{- end -}}
+{{- if and (include "podid.isTrue" .Values.nmi.routeLocalnet) (regexMatch "^(127[.].*|0[.]0[.]0[.]0)?$" .Values.nmi.listenAddress) -}}true{{- end -}}
 {{- end -}}
 
 {{- /* What the rules need, and nothing else. NET_ADMIN has no effect without root. */ -}}

@@ -54,7 +54,7 @@ describe.skipIf(why !== "")(`a real API server on what the chart renders${why}`,
     transport = transportFromKubeConfig(parseKubeConfig(controlPlane.kubeconfig()));
     for (const body of CUSTOM_RESOURCE_DEFINITIONS)
       await transport.request({ method: "POST", path: resourcePath(RESOURCES.customResourceDefinitions), body });
-    for (const name of ["podid", "team-a", "team-b", "identity", "leases"])
+    for (const name of ["podid", "team-a", "team-b", "team-empty", "identity", "leases"])
       await transport.request({
         method: "POST",
         path: resourcePath(RESOURCES.namespaces),
@@ -115,7 +115,7 @@ describe.skipIf(why !== "")(`a real API server on what the chart renders${why}`,
         admissionPolicies: {
           resourceIDs: true,
           crossNamespaceSecrets: true,
-          allowedIdentities: { "team-a": [ID, "client-a", ...MALFORMED], "*": ["client-everywhere"] },
+          allowedIdentities: { "team-a": [ID, "client-a", ...MALFORMED], "team-empty": [], "*": ["client-everywhere"] },
         },
       };
       const objects = await renderChart({ helm: helm?.path ?? "", namespace: "podid", values, kubeVersion: "1.35.0" });
@@ -159,6 +159,9 @@ describe.skipIf(why !== "")(`a real API server on what the chart renders${why}`,
         "clientID: 'client-everywhere' is not allowed in the namespace 'team-a'",
       );
       expect(await ask("team-b", { type: 3, clientID: "Client-Everywhere" })).toBe("accepted");
+      // A list that is empty allows nothing, not even what has no name.
+      for (const spec of [{ type: 1, clientID: "" }, { type: 2 }])
+        expect(await ask("team-empty", spec)).toContain("'' is not allowed in the namespace 'team-empty'");
     });
 
     test("an old object may still be labelled", async () => {

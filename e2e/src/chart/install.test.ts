@@ -87,7 +87,7 @@ describe.for(
           "--set",
           values,
         );
-        expect(output).toContain("helm test podid --namespace podid --logs");
+        expect(output).toContain("helm test podid --namespace podid\n");
         expect(await cluster.objectsOf("podid")).toEqual(
           expect.arrayContaining([
             "AzureIdentity podid/demo1",

@@ -191,6 +191,23 @@ describe.for(
       expect(output).toContain('Add to rbac.secrets: [{"names":["password"],"namespace":"workloads"}]');
     });
 
+    test("refuses to leave an AzureIdentity without a Secret of another namespace, which it had", async () => {
+      const borrower = { name: "borrower", namespace: WORK };
+      await cluster.of(RESOURCES.azureIdentities).create({
+        metadata: borrower,
+        spec: { type: 1, clientPassword: { name: "password", namespace: "vault" } },
+      });
+      const secrets = [WORK, "vault"].map((namespace) => ({ namespace, names: ["password"] }));
+      const values = { ...USERS_VALUES, nameOverride: RELEASE, rbac: { secrets } };
+      const { code, output } = await upgrade(await valuesFile(values));
+      expect(code).toBe(1);
+      expect(output).toContain('{"vault":["workloads/borrower"]}');
+      expect(output).toContain('set nmi.secretNamespaces: ["vault"]');
+      const lent = { ...values, nmi: { ...USERS_VALUES.nmi, secretNamespaces: ["vault"] } };
+      expect(await upgrade(await valuesFile(lent), "--dry-run=server")).toMatchObject({ code: 0 });
+      await cluster.of(RESOURCES.azureIdentities).delete(borrower.name, WORK);
+    });
+
     const upgraded = {
       ...USERS_VALUES,
       nameOverride: RELEASE,

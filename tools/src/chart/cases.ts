@@ -180,6 +180,7 @@ export const CASES: readonly Case[] = [
         startupCanary: true,
         immutableUserMSIs: ["00000000-0000-0000-0000-00000000000b"],
         nodeCloudConfig: "/etc/kubernetes/azure.json",
+        secretNamespaces: ["vault"],
         allowNodeIdentities: ["team-a/00000000-0000-0000-0000-00000000000b"],
         tokenRequests: {
           credentials: "kubelet",

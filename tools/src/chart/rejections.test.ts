@@ -40,11 +40,25 @@ const REJECTIONS: readonly { readonly set: readonly string[]; readonly says: rea
     set: ["rbac.pspEnabled=true"],
     says: ["rbac.pspEnabled: PodSecurityPolicies are gone since Kubernetes 1.25; remove it"],
   },
+  {
+    set: ["rbac.secrets[0].namespace=a", "rbac.secrets[0].names={}"],
+    says: ["at '/rbac/secrets/0/names/0': minLength: got 0, want 1"],
+  },
+  {
+    set: ["rbac.secrets[0].namespace=a,rbac.secrets[0].names[0]=x,rbac.secrets[1].namespace=a"],
+    says: ["rbac.secrets: there are two entries for the namespace a; put the names of both into one"],
+  },
+  { set: ["nmi.stateDir=run/podid"], says: ["at '/nmi/stateDir': 'run/podid' does not match pattern"] },
+  { set: ["nmi.kubeletConfig="], says: ["at '/nmi/kubeletConfig': '' does not match pattern"] },
+  { set: ["mic.cloudConfig="], says: ["mic.cloudConfig: MIC has no credentials", "adminsecret"] },
   { set: ["rbac.secrets[0].names[0]=x"], says: ["rbac.secrets: each entry needs a namespace"] },
   {
     set: ["mic.probePort=8000,mic.prometheusPort=8000"],
     says: ["mic.prometheusPort and mic.probePort are both 8000; give two ports"],
   },
+  // One of the two by its default.
+  { set: ["mic.probePort=8888"], says: ["mic.prometheusPort and mic.probePort are both 8888; give two ports"] },
+  { set: ["nmi.prometheusPort=8085"], says: ["nmi.prometheusPort and nmi.probePort are both 8085; give two ports"] },
   {
     set: ["mic.podDisruptionBudget.minAvailable=1,mic.podDisruptionBudget.maxUnavailable=1"],
     says: ["mic.podDisruptionBudget: minAvailable and maxUnavailable exclude each other"],

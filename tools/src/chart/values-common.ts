@@ -138,7 +138,7 @@ export const OPTION_VALUES: readonly (Value | Group)[] = [
     "rbac.enabled",
     "flag",
     true,
-    "false: the ServiceAccounts are made, and somebody else gives them their rights.",
+    "false: the ServiceAccounts are made, and somebody else gives them their rights; also that of the drain, which exists only while it runs.",
   ),
   value("rbac.allowAccessToSecrets", "flag", true, "Whether NMI may read the Secrets that `rbac.secrets` names."),
   own(
@@ -152,7 +152,11 @@ export const OPTION_VALUES: readonly (Value | Group)[] = [
         items: {
           type: "object",
           additionalProperties: false,
-          properties: { namespace: { type: "string" }, names: { type: "array", items: { type: "string" } } },
+          properties: {
+            namespace: { type: "string" },
+            // An empty list would mean every Secret, which nobody means by it.
+            names: { type: "array", minItems: 1, items: { type: "string", minLength: 1 } },
+          },
         },
       },
     },

@@ -34,6 +34,10 @@ function pod(of: "mic" | "nmi", priority: string, memory: string): Value[] {
   ];
 }
 
+/** Paths on the node that are mounted: with anything else the API server refuses the pods. */
+const PATH: Partial<Value> = { schema: { pattern: "^/" } };
+const PATH_OR_NONE: Partial<Value> = { schema: { pattern: "^(/.*)?$" } };
+
 export const MIC_VALUES: readonly (Value | Group)[] = [
   { key: "mic", help: "The controller, which attaches identities to VMs and scale sets. In standard mode only." },
   ...pod("mic", "system-cluster-critical", "1024Mi"),
@@ -112,9 +116,10 @@ export const MIC_VALUES: readonly (Value | Group)[] = [
     "text",
     "/etc/kubernetes/azure.json",
     "azure.json on the node; root alone can read it, so MIC runs as root, without any capability, unless adminsecret is set.",
+    PATH_OR_NONE,
   ),
   value("mic.customCloud.enabled", "flag", false, "An Azure cloud of one's own, as Azure Stack."),
-  value("mic.customCloud.configPath", "text", "/etc/kubernetes/akscustom.json", "Its description on the node."),
+  value("mic.customCloud.configPath", "text", "/etc/kubernetes/akscustom.json", "Its description on the node.", PATH),
   value("mic.updateUserMSIMaxRetry", "count", "", "Retries of an ARM update after conflicts; empty: 5."),
   value("mic.updateUserMSIRetryInterval", "duration", "", "Pause before the first of them; empty: 500ms."),
   value(
@@ -189,6 +194,7 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
     "text",
     "/etc/default/kubelet",
     "kubelet's options on the node, searched for kubenet. Mounted only if this is not the default: kubelet has had no such option since 1.24.",
+    PATH,
   ),
   value(
     "nmi.setRetryAfterHeader",
@@ -235,9 +241,9 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
     "nmi.routeLocalnet",
     "flag",
     true,
-    "Set that sysctl in an init container, the one privileged container of the chart. Only with the default listenAddress.",
+    "Set that sysctl in an init container, the one privileged container of the chart. Not done for a listenAddress that is none of the loopback.",
   ),
-  own("nmi.stateDir", "text", "/run/podid", "Folder on the node where two agents meet during an upgrade."),
+  own("nmi.stateDir", "text", "/run/podid", "Folder on the node where two agents meet during an upgrade.", PATH),
   own(
     "nmi.interceptHostNetwork",
     "flag",
@@ -274,12 +280,19 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
     "text",
     "",
     "The node's azure.json, as /etc/kubernetes/azure.json, which has to be on every node: pods are refused the identity that it names. Empty: not mounted.",
+    PATH_OR_NONE,
   ),
   own(
     "nmi.allowNodeIdentities",
     "strings",
     [],
     "Refused identities that pods of a namespace may have all the same, as NAMESPACE/ID; ID may be *.",
+  ),
+  own(
+    "nmi.secretNamespaces",
+    "strings",
+    [],
+    "Namespaces whose Secrets AzureIdentities of other namespaces may name, as all could in aad-pod-identity; * is all. Besides, NMI has to be allowed to read them: rbac.secrets.",
   ),
   own(
     "nmi.tokenRequests.credentials",
@@ -305,8 +318,15 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
     "text",
     "/var/lib/kubelet/kubeconfig",
     "kubelet's kubeconfig on the node; kubeadm's is /etc/kubernetes/kubelet.conf. A node without it serves the other types.",
+    PATH,
   ),
-  own("nmi.tokenRequests.kubeletPki", "text", "/var/lib/kubelet/pki", "Folder of the certificates that it names."),
+  own(
+    "nmi.tokenRequests.kubeletPki",
+    "text",
+    "/var/lib/kubelet/pki",
+    "Folder of the certificates that it names.",
+    PATH,
+  ),
   {
     key: "nodeGuard",
     help: "A systemd unit on every node that closes the way to the metadata service before kubelet starts, for the time between a reboot and NMI. Uninstalling leaves the unit; see docs/install.md.",
@@ -315,6 +335,6 @@ export const NMI_VALUES: readonly (Value | Group)[] = [
     "nodeGuard.enabled",
     "flag",
     false,
-    "Install it: by a privileged init container that writes to /etc/systemd/system.",
+    "Install it: by an init container of NMI's that writes to the node's /etc/systemd/system and /etc/podid as root.",
   ),
 ];
