@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { RESOURCES } from "@podid/kube";
 import { findAssets } from "@podid/kube-control-plane";
 import { findKubeClient } from "@podid/tools/kube-clients";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { doDrain } from "../chart/drain-job.ts";
 import { HelmCluster } from "../chart/helm-cluster.ts";
@@ -41,6 +41,9 @@ describe.skipIf(!can)(`docs/migrate-from-aad-pod-identity.md, as it stands, on a
     await symlink(join(ROOT, "charts"), join(directory, "charts"));
     cluster = await HelmCluster.start(assets);
     await until("the namespace is there", () => cluster.of(RESOURCES.namespaces).get("kube-system"));
+    await run(`helm install aad-pod-identity '${FORMER_CHART}' --namespace kube-system`);
+    for (const block of blocks.slice(0, 2)) await run(block.replaceAll("values.yaml", "none.yaml"));
+    await run("helm uninstall aad-pod-identity --namespace kube-system");
     const values = {
       azureIdentities: {
         demo: {
@@ -75,6 +78,10 @@ describe.skipIf(!can)(`docs/migrate-from-aad-pod-identity.md, as it stands, on a
       "helm rollback",
       "helm uninstall",
     ]);
+  });
+
+  test("who had set no values gets a file that Helm reads", async () => {
+    expect(parse(await readFile(join(directory, "none.yaml"), "utf8"))).toEqual({ nameOverride: "aad-pod-identity" });
   });
 
   const chartOf = async (): Promise<string | undefined> =>
