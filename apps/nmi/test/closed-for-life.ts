@@ -4,7 +4,8 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { systemExec } from "@podid/iptables";
-import { MAIN, sh, TrueNode } from "./true-node.ts";
+import { sh } from "@podid/iptables/testing";
+import { MAIN, TrueNode } from "./true-node.ts";
 
 const node = await TrueNode.build();
 const log: Record<string, unknown> = {};

@@ -2,7 +2,7 @@
  * A node of three network namespaces: the node, a pod, and IMDS behind a route, so that what the pod sends crosses
  * FORWARD as on a real node. For programs that run inside `unshare --net --mount`.
  */
-import { fork, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { Agent, get } from "node:http";
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { startAzureEmulator } from "@podid/azure-emulator";
 import { API_VERSION, CUSTOM_RESOURCE_DEFINITIONS, POD_UID_ANNOTATION } from "@podid/crd-types";
 import { systemExec } from "@podid/iptables";
+import { buildNode, forkIn, POD } from "@podid/iptables/testing";
 import { ResourceClient, RESOURCES, transportFromKubeConfig } from "@podid/kube";
 import { parseNodeKubeConfig } from "@podid/kube/node-kubeconfig";
 import type { KubeObject } from "@podid/kube";
@@ -19,50 +20,11 @@ import type { KubeEmulator } from "@podid/kube-emulator";
 import { probe } from "../src/hand-over/probe-socket.ts";
 
 export const IMDS = "169.254.169.254";
-export const POD = "10.1.0.2";
-export const NODE = "10.2.0.1";
 const SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000";
 const MACHINE = `${SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/node-1`;
 const IDENTITY = `${SUBSCRIPTION}/resourcegroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1`;
 export const CLIENT_ID = "11111111-0000-0000-0000-000000000000";
 export const TOKEN = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
-
-export async function sh(...command: string[]): Promise<void> {
-  const [program = "", ...args] = command;
-  const result = await systemExec(program, args);
-  if (result.code !== 0) throw new Error(`${command.join(" ")}: ${result.stderr}`);
-}
-
-async function buildNode(): Promise<void> {
-  await sh("ip", "link", "set", "lo", "up");
-  for (const [name, node, peer] of [
-    ["pod", "10.1.0.1", POD],
-    ["imds", NODE, "10.2.0.2"],
-  ] as const) {
-    await sh("ip", "netns", "add", name);
-    await sh("ip", "link", "add", `to-${name}`, "type", "veth", "peer", "name", "eth0", "netns", name);
-    await sh("ip", "address", "add", `${node}/30`, "dev", `to-${name}`);
-    await sh("ip", "link", "set", `to-${name}`, "up");
-    await sh("ip", "-n", name, "address", "add", `${peer}/30`, "dev", "eth0");
-    await sh("ip", "-n", name, "link", "set", "eth0", "up");
-    await sh("ip", "-n", name, "link", "set", "lo", "up");
-    await sh("ip", "-n", name, "route", "add", "default", "via", node);
-  }
-  await sh("ip", "-n", "imds", "address", "add", `${IMDS}/32`, "dev", "lo");
-  await sh("ip", "route", "add", IMDS, "via", "10.2.0.2");
-  writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
-}
-
-function role(namespace: string, name: "imds" | "pod"): Promise<ChildProcess> {
-  const child = fork(import.meta.filename, [name], {
-    execPath: "ip",
-    execArgv: ["netns", "exec", namespace, process.execPath],
-  });
-  return new Promise((resolve, reject) => {
-    child.once("message", () => resolve(child));
-    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}`)));
-  });
-}
 
 function call<T>(child: ChildProcess, what: string): Promise<T> {
   return new Promise((resolve) => {
@@ -242,11 +204,14 @@ export class TrueNode {
   }
 
   static async build(): Promise<TrueNode> {
-    await buildNode();
+    await buildNode([IMDS]);
     const kube = await startKubeEmulator({ crds: CUSTOM_RESOURCE_DEFINITIONS });
     const directory = mkdtempSync(join(tmpdir(), "nmi-"));
     writeFileSync(join(directory, "kubeconfig"), kube.kubeconfig());
-    const [{ mark }, imds] = await Promise.all([objects(kube.kubeconfig()), role("imds", "imds")]);
+    const [{ mark }, imds] = await Promise.all([
+      objects(kube.kubeconfig()),
+      forkIn("imds", import.meta.filename, "imds"),
+    ]);
     return new TrueNode(kube, directory, imds, mark);
   }
 
@@ -271,7 +236,7 @@ export class TrueNode {
 
   /** What the pod's requests came to while this was done, and until some of each kind had been answered. */
   async during(task: () => Promise<unknown>): Promise<Outcomes> {
-    this.#pod ??= await role("pod", "pod");
+    this.#pod ??= await forkIn("pod", import.meta.filename, "pod");
     await call(this.#pod, "outcomes");
     await task();
     const all: Record<string, number> = {};

@@ -1,1 +1,2 @@
 export { FakeIptables } from "./fake-iptables.ts";
+export { buildNode, forkIn, POD, sh } from "./node-of-namespaces.ts";

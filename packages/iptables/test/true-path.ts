@@ -3,14 +3,13 @@
  * on a real node. Runs inside `unshare --net --mount`, prints what happened as one line of JSON.
  */
 import { createSocket } from "node:dgram";
-import { fork, type ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { Agent, createServer, get } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { NodeRules, systemExec, type Exec } from "../src/index.ts";
+import { buildNode, forkIn, POD, sh } from "../src/testing.ts";
 
 const METADATA = { host: "169.254.169.254", port: 80 };
-const POD = "10.1.0.2";
 const WIRE_SERVER = "168.63.129.16";
 /** A service of the node that listens on loopback only, over UDP, since the way back is not what matters. */
 const LOOPBACK_PORT = 10_250;
@@ -35,52 +34,23 @@ async function serve(name: string, host: string, port: number): Promise<void> {
   await new Promise<void>((resolve) => server.listen(port, host, resolve));
 }
 
-function role(namespace: string, name: string): Promise<ChildProcess> {
-  const child = fork(import.meta.filename, [name], {
-    execPath: "ip",
-    execArgv: ["netns", "exec", namespace, process.execPath],
-  });
-  return new Promise((resolve, reject) => {
-    child.once("message", () => resolve(child));
-    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}`)));
-  });
-}
-
-async function sh(...command: string[]): Promise<void> {
-  const [program = "", ...args] = command;
-  const result = await systemExec(program, args);
-  if (result.code !== 0) throw new Error(`${command.join(" ")}: ${result.stderr}`);
-}
-
-async function buildNode(): Promise<void> {
-  await sh("ip", "link", "set", "lo", "up");
-  for (const [name, node, peer] of [
-    ["pod", "10.1.0.1", POD],
-    ["imds", "10.2.0.1", "10.2.0.2"],
-  ] as const) {
-    await sh("ip", "netns", "add", name);
-    await sh("ip", "link", "add", `to-${name}`, "type", "veth", "peer", "name", "eth0", "netns", name);
-    await sh("ip", "address", "add", `${node}/30`, "dev", `to-${name}`);
-    await sh("ip", "link", "set", `to-${name}`, "up");
-    await sh("ip", "-n", name, "address", "add", `${peer}/30`, "dev", "eth0");
-    await sh("ip", "-n", name, "link", "set", "eth0", "up");
-    await sh("ip", "-n", name, "link", "set", "lo", "up");
-    await sh("ip", "-n", name, "route", "add", "default", "via", node);
-  }
-  await sh("ip", "-n", "imds", "address", "add", `${METADATA.host}/32`, "dev", "lo");
-  await sh("ip", "-n", "imds", "address", "add", `${WIRE_SERVER}/32`, "dev", "lo");
-  for (const address of [METADATA.host, WIRE_SERVER]) await sh("ip", "route", "add", address, "via", "10.2.0.2");
+async function buildHostileNode(): Promise<void> {
+  await buildNode([METADATA.host, WIRE_SERVER]);
   // The pod sends what it has for 127.0.0.1 to its node, as a hostile neighbour would.
   await sh("ip", "-n", "pod", "route", "del", "table", "local", "local", "127.0.0.0/8", "dev", "lo");
   await sh("ip", "-n", "pod", "route", "del", "table", "local", "local", "127.0.0.1", "dev", "lo");
   await sh("ip", "netns", "exec", "pod", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet");
   await sh("ip", "-n", "pod", "route", "add", "127.0.0.1", "via", "10.1.0.1", "src", POD);
-  for (const setting of ["ip_forward", "conf/all/route_localnet"]) writeFileSync(`/proc/sys/net/ipv4/${setting}`, "1");
+  writeFileSync("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
 }
 
 async function main(backend: "nft" | "legacy"): Promise<void> {
-  await buildNode();
-  const [client] = await Promise.all([role("pod", "client"), role("imds", "imds"), serve("nmi", "127.0.0.1", 2579)]);
+  await buildHostileNode();
+  const [client] = await Promise.all([
+    forkIn("pod", import.meta.filename, "client"),
+    forkIn("imds", import.meta.filename, "imds"),
+    serve("nmi", "127.0.0.1", 2579),
+  ]);
   await serve("second", "127.0.0.1", 2580);
   let datagrams = 0;
   createSocket("udp4", () => datagrams++).bind(LOOPBACK_PORT, "127.0.0.1");
