@@ -18,6 +18,14 @@ const EVENT_REASONS: Partial<Readonly<Record<DenialReason, string>>> = {
   "identity-invalid": "IdentityInvalid",
 };
 
+/** Why a labelled pod gets nothing, as aad-pod-identity says it; with pods that have ended, or are not meant, it would be too much. */
+const LOGGED: ReadonlySet<DenialReason> = new Set([
+  "pod-not-scheduled",
+  "pod-not-labelled",
+  "no-binding",
+  "identity-missing",
+]);
+
 /** Identities and bindings come in bursts, and what they change is looked up once. */
 const SETTLE_MS = 500;
 
@@ -66,7 +74,7 @@ export class UnservedPods {
     const { namespace, name, uid } = pod;
     const fields = { pod: `${namespace}/${name}`, reason: denial.reason };
     const [type, reason, message] = this.#news(denial, selector, nearMisses, lost);
-    if (reason === undefined) return log.debug(fields, denial.message);
+    if (reason === undefined) return log[LOGGED.has(denial.reason) ? "info" : "debug"](fields, denial.message);
     log[type === "Warning" ? "warn" : "info"](fields, message);
     if (dryRun) return;
     const involvedObject = { apiVersion: "v1", kind: "Pod", metadata: { namespace, name, uid } };
