@@ -64,6 +64,36 @@ test("an answer that breaks off in the middle is an error", async () => {
   await expect(imds.get("/")).rejects.toMatchObject({ name: "ImdsError" });
 });
 
+test("a kept connection that IMDS has just closed costs nobody an answer; one that was new says so", async () => {
+  const used = new WeakSet<object>();
+  let requests = 0;
+  const imds = await serve((request, response) => {
+    requests++;
+    if (request.url === "/never" || used.has(request.socket)) return void request.socket.destroy();
+    used.add(request.socket);
+    response.end("text");
+  });
+  expect((await imds.get("/")).body).toBe("text");
+  expect((await imds.get("/")).body).toBe("text");
+  expect(requests).toBe(3);
+  await expect(imds.get("/never")).rejects.toMatchObject({ name: "ImdsError", code: "ECONNRESET" });
+  // First on a connection that was kept, then on a new one.
+  expect(requests).toBe(5);
+});
+
+test("what is given up on a kept connection is not asked again", async () => {
+  let requests = 0;
+  const imds = await serve((request, response) => {
+    requests++;
+    if (request.url === "/") response.end("text");
+  });
+  await imds.get("/");
+  await expect(imds.get("/slow", { timeoutMs: 100 })).rejects.toMatchObject({ code: "timeout" });
+  expect((await imds.get("/")).body).toBe("text");
+  await imds.get("/");
+  expect(requests).toBe(4);
+});
+
 test.for<[string, ImdsSink]>([
   ["head", { head: raise, chunk: () => undefined }],
   ["chunk", { head: () => undefined, chunk: raise }],

@@ -88,7 +88,9 @@ export class HttpImdsClient implements ImdsClient, ImdsStreamer {
     const { host, port, connectTimeoutMs } = this.#options;
     const { signal, timeoutMs = this.#options.timeoutMs, body } = options;
     return new Promise((resolve, reject) => {
+      let isRepeatable = body === undefined;
       const fail = (code: string, message: string, cause?: unknown): void => {
+        isRepeatable = false;
         finish();
         outgoing.destroy();
         reject(new ImdsError(code, message, cause));
@@ -124,10 +126,16 @@ export class HttpImdsClient implements ImdsClient, ImdsStreamer {
         );
         socket.once("connect", () => clearTimeout(connecting));
       });
-      outgoing.once("error", (error: NodeJS.ErrnoException) =>
-        fail(error.code ?? "network", `IMDS cannot be reached: ${error.code ?? error.message}`, error),
-      );
+      outgoing.once("error", (error: NodeJS.ErrnoException) => {
+        // IMDS may close a kept connection just when it is used again; that says nothing, and a GET may be repeated.
+        if (error.code === "ECONNRESET" && outgoing.reusedSocket && isRepeatable) {
+          finish();
+          return resolve(this.stream(target, sink, options));
+        }
+        fail(error.code ?? "network", `IMDS cannot be reached: ${error.code ?? error.message}`, error);
+      });
       outgoing.once("response", (incoming) => {
+        isRepeatable = false;
         const done = (): void => {
           finish();
           resolve();
