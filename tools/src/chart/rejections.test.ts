@@ -99,13 +99,14 @@ describe.for(helms())("$name", ({ path, missing }) => {
       for (const part of says) expect(said).toContain(part);
     });
 
-    test("policies on a cluster without them", async () => {
-      const rendered = renderChart({
-        helm: path ?? "",
-        set: ["admissionPolicies.resourceIDs=true"],
-        kubeVersion: "1.29.0",
-      });
-      await expect(rendered).rejects.toThrow("admissionPolicies: they need Kubernetes 1.30, and this is v1.29.0");
+    test.for([
+      ["admissionPolicies.resourceIDs=true", "admissionPolicies: they need Kubernetes 1.30, and this is v1.29.0"],
+      [
+        "nmi.startupTaint=podid.dev/agent-not-ready",
+        "nmi.startupTaint: it needs a ValidatingAdmissionPolicy, that is Kubernetes 1.30, and this is v1.29.0",
+      ],
+    ] as const)("%s on a cluster without policies", async ([set, says]) => {
+      await expect(renderChart({ helm: path ?? "", set: [set], kubeVersion: "1.29.0" })).rejects.toThrow(says);
     });
 
     test("a cluster that is too old", async () => {
