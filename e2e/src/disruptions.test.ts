@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Cluster } from "./cluster.ts";
+import { Cluster, MANY_UPDATES } from "./cluster.ts";
 import { until } from "./until.ts";
 
 /** Processes die and are restarted; pods must notice as little as possible, and never reach what is not theirs. */
 let cluster: Cluster;
 
 beforeAll(async () => {
-  cluster = await Cluster.start();
+  cluster = await Cluster.start([MANY_UPDATES]);
 });
 
 afterAll(async () => {

@@ -3,7 +3,7 @@ import { request } from "node:https";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { API_SERVER } from "./api-server.ts";
-import { Cluster } from "./cluster.ts";
+import { Cluster, MANY_UPDATES } from "./cluster.ts";
 import { overload } from "./overload.ts";
 import { until } from "./until.ts";
 
@@ -24,7 +24,7 @@ const before = new Map<string, string[]>();
 
 beforeAll(async () => {
   // Long enough for watches that come back one after the other; the default is a minute.
-  cluster = await Cluster.start(["--nmi-args=--binding-grace=10s"]);
+  cluster = await Cluster.start([MANY_UPDATES, "--nmi-args=--binding-grace=10s"]);
   for (const node of [cluster.vm, cluster.instance]) before.set(node, await cluster.attached(node));
   // One identity on the VM whose pod lives through everything and goes on getting its token.
   await cluster.identity("steady", { selector: "steady" });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { API_SERVERS } from "./api-server.ts";
-import { Cluster, clientIdOf, identityResourceId } from "./cluster.ts";
+import { Cluster, clientIdOf, identityResourceId, MANY_UPDATES } from "./cluster.ts";
 import { until } from "./until.ts";
 
 /**
@@ -15,7 +15,7 @@ describe.each([...API_SERVERS])("on %s", (server) => {
 
   beforeAll(async () => {
     // A binding that is missing is refused at once rather than after the minute in which it may still be on its way.
-    cluster = await Cluster.start(["--nmi-args=--binding-grace=1s", "--api-server", server]);
+    cluster = await Cluster.start([MANY_UPDATES, "--nmi-args=--binding-grace=1s", "--api-server", server]);
   });
 
   afterAll(async () => {
