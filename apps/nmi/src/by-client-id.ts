@@ -4,8 +4,7 @@ import { identityRecord } from "@podid/matcher";
 import type { Denial, IdentityRecord } from "@podid/matcher";
 
 /** Any that can be read: what else is wrong with an identity shows only then. */
-const ANY =
-  "/subscriptions/0/resourceGroups/any/providers/Microsoft.ManagedIdentity/userAssignedIdentities/any" as const;
+const ANY = "/subscriptions/0/resourceGroups/any/providers/Microsoft.ManagedIdentity/userAssignedIdentities/any";
 
 /**
  * An AzureIdentity as NMI judges it. MIC can attach nothing without a resource id, and so for MIC such an identity is none; who

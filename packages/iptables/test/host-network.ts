@@ -3,42 +3,19 @@
  * rules let through. Runs inside `unshare --net --mount`, with a folder of control groups v2 of its own; prints what
  * happened as one line of JSON.
  */
-import { fork, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join, relative } from "node:path";
 import { HOST_CHAIN, NodeRules, systemExec } from "../src/index.ts";
+import { buildNode, forkIn, sh } from "../src/testing.ts";
 
 const IMDS = "169.254.169.254";
 const ASK = `fetch("http://${IMDS}/", { signal: AbortSignal.timeout(2000) }).then((r) => r.text()).catch((e) => e.cause?.code ?? e.name).then(console.log)`;
 
-async function sh(...command: string[]): Promise<void> {
-  const [program = "", ...args] = command;
-  const result = await systemExec(program, args);
-  if (result.code !== 0) throw new Error(`${command.join(" ")}: ${result.stderr}`);
-}
-
 async function serve(name: string, host: string, port: number): Promise<void> {
   const server = createServer((request, response) => response.end(`${name} ${request.socket.remoteAddress}`));
   await new Promise<void>((resolve) => server.listen(port, host, resolve));
-}
-
-async function buildNode(): Promise<void> {
-  await sh("ip", "link", "set", "lo", "up");
-  await sh("ip", "netns", "add", "imds");
-  await sh("ip", "link", "add", "to-imds", "type", "veth", "peer", "name", "eth0", "netns", "imds");
-  await sh("ip", "address", "add", "10.2.0.1/30", "dev", "to-imds");
-  await sh("ip", "link", "set", "to-imds", "up");
-  await sh("ip", "-n", "imds", "address", "add", "10.2.0.2/30", "dev", "eth0");
-  await sh("ip", "-n", "imds", "address", "add", `${IMDS}/32`, "dev", "lo");
-  for (const link of ["eth0", "lo"]) await sh("ip", "-n", "imds", "link", "set", link, "up");
-  await sh("ip", "route", "add", IMDS, "via", "10.2.0.2");
-  writeFileSync("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
-  const imds = fork(import.meta.filename, ["imds"], {
-    execPath: "ip",
-    execArgv: ["netns", "exec", "imds", process.execPath],
-  });
-  await new Promise((resolve) => imds.once("message", resolve));
 }
 
 /** What a process in that control group is answered. */
@@ -57,7 +34,9 @@ function ask(group: string): Promise<string> {
 }
 
 async function main(backend: string, root: string, folder: string): Promise<void> {
-  await buildNode();
+  await buildNode([IMDS]);
+  writeFileSync("/proc/sys/net/ipv4/conf/all/route_localnet", "1");
+  await forkIn("imds", import.meta.filename, "imds");
   await serve("nmi", "127.0.0.1", 2579);
   await sh(`iptables-${backend}`, "-t", "mangle", "-N", "KUBE-IPTABLES-HINT");
   const [allowed, below, other] = ["allowed", "allowed/below", "other"].map((name) => join(folder, name)) as [
